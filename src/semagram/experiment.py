@@ -1,0 +1,58 @@
+"""The experiment: everything that decides a run, as one frozen value. A recipe is a Python module with one of these.
+
+Equal experiments on equal text give equal bits. Parts that do not fit each other are refused when the experiment is
+built: what the objective trains for must be what the writing needs, and what the network can keep to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from semagram.errors import UserError
+from semagram.layouts import Layout, Sequence
+from semagram.models import Model, Transformer
+from semagram.objectives import NextToken, Objective
+from semagram.predictors import RankByRank, Writing
+from semagram.text.tokenizers import Characters, TokenizerConfig
+from semagram.training.settings import Training
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a run."""
+
+    name: str = "baseline"
+    """What the run is called in tables."""
+    text: tuple[str, ...] = ("pydocs",)
+    """Where the text comes from: files, folders, globs, - for standard input, or named corpora."""
+    tokenizer: TokenizerConfig = field(default_factory=Characters)
+    """How text becomes ids."""
+    layout: Layout = field(default_factory=Sequence)
+    """Where tokens stand."""
+    model: Model = field(default_factory=Transformer)
+    """The network."""
+    objective: Objective = field(default_factory=NextToken)
+    """What is asked of it."""
+    writing: Writing = field(default_factory=RankByRank)
+    """In which order it writes."""
+    training: Training = field(default_factory=Training)
+    """How it is trained."""
+    seed: int = 0
+    """Of initial weights, batches and dropout."""
+
+    def __post_init__(self) -> None:
+        asked, written = self.objective.visibility, self.writing.visibility
+        if asked is not written:
+            raise UserError(
+                f"objective {type(self.objective).__name__} trains for {asked.name} visibility, but writing "
+                f"{type(self.writing).__name__} needs {written.name}: "
+                f"use NextToken with RankByRank, or Masked with Unmasking."
+            )
+        if asked not in self.model.visibilities():
+            able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
+            mixer = type(self.model.mixer).__name__
+            raise UserError(
+                f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
+                f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
+                f"change model.mixer or the objective."
+            )

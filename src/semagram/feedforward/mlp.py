@@ -1,0 +1,66 @@
+"""The feedforward network at one position: up, activation, down (arXiv 1706.03762; ReLU squared: 2109.08668)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semagram.errors import UserError
+
+Activation = Literal["relu_squared", "gelu", "silu", "relu"]
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Apply the named activation element by element."""
+    if activation == "relu_squared":
+        return F.relu(x).square()
+    if activation == "gelu":
+        return F.gelu(x)
+    if activation == "silu":
+        return F.silu(x)
+    return F.relu(x)
+
+
+def hidden_width(width: int, multiple: float) -> int:
+    """``width * multiple`` rounded to a whole number of at least one."""
+    return max(1, round(width * multiple))
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Two linear maps with an activation between them."""
+
+    multiple: float = 4.0
+    """Hidden width as a multiple of the model's width."""
+    activation: Activation = "relu_squared"
+    """relu_squared: relu(x)^2; gelu; silu; relu."""
+
+    def __post_init__(self) -> None:
+        if not self.multiple > 0:
+            raise UserError(f"feedforward multiple must be above 0, got {self.multiple}.")
+
+    def build(self, width: int) -> MLPLayer:
+        """The module for model width d."""
+        return MLPLayer(self, width)
+
+
+class MLPLayer(nn.Module):
+    """``(..., d) -> (..., d)``: down(activation(up(x)))."""
+
+    def __init__(self, config: MLP, width: int) -> None:
+        super().__init__()
+        hidden = hidden_width(width, config.multiple)
+        self.activation: Activation = config.activation
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def output_projections(self) -> list[nn.Linear]:
+        """The linear map that writes into the residual stream."""
+        return [self.down]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Position by position."""
+        return self.down(activate(self.up(x), self.activation))

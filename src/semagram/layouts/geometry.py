@@ -1,0 +1,81 @@
+"""Geometry: what one call of a network knows about its cells.
+
+A network reads cells in *presented order*: the order of writing where visibility is CAUSAL (so that "earlier"
+is always "further left", whatever the layout), the order of the layout otherwise. Geometry says where the
+presented cells stand, what they may see and which are padding, and keeps the tables that mixers derive from
+the coordinates (rotary angles, biases), so that they are made once a call and shared by all layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from torch import Tensor
+
+from semagram.layouts.positions import Positions
+from semagram.layouts.visibility import Visibility
+
+Tables = tuple[Tensor, ...]
+
+
+class Geometry:
+    """Presented cells: ``coords (n, a)``, ``order (n,)`` (which layout cell stands in each slot), visibility.
+
+    ``keep`` is ``(b, n)`` bool or None: False marks padding, which no output may depend on.
+    """
+
+    def __init__(self, coords: Tensor, order: Tensor, visibility: Visibility, keep: Tensor | None = None) -> None:
+        self.coords = coords
+        self.order = order
+        self.visibility = visibility
+        self.keep = keep
+        self._tables: dict[Hashable, Tables] = {}
+        self._whole: Geometry | None = None
+        self._start = 0
+
+    @classmethod
+    def of(cls, positions: Positions, visibility: Visibility, keep: Tensor | None = None) -> Geometry:
+        """The geometry of a whole canvas."""
+        if visibility is not Visibility.CAUSAL:
+            import torch
+
+            everything = torch.arange(positions.count, device=positions.coords.device)
+            return cls(positions.coords, everything, visibility, keep)
+        order = positions.order()
+        return cls(positions.coords[order], order, visibility, keep)
+
+    @property
+    def count(self) -> int:
+        """Presented cells, n."""
+        return self.coords.shape[0]
+
+    @property
+    def causal(self) -> bool:
+        """True when a slot may see only slots up to its own."""
+        return self.visibility is Visibility.CAUSAL
+
+    def narrow(self, start: int, count: int) -> Geometry:
+        """Slots ``start .. start + count - 1``; tables are cut from the whole canvas's, not made again."""
+        stop = start + count
+        keep = None if self.keep is None else self.keep[:, start:stop]
+        part = Geometry(self.coords[start:stop], self.order[start:stop], self.visibility, keep)
+        part._whole = self if self._whole is None else self._whole
+        part._start = self._start + start
+        return part
+
+    def to(self, device: object) -> Geometry:
+        """The same cells on another device (tables are made afresh there)."""
+        keep = None if self.keep is None else self.keep.to(device)  # type: ignore[call-overload]
+        return Geometry(self.coords.to(device), self.order.to(device), self.visibility, keep)  # type: ignore[call-overload]
+
+    def table(self, key: Hashable, make: Callable[[Tensor], Tables]) -> Tables:
+        """Per-slot tables ``make(coords)``, each ``(n, ...)``, made at most once for ``key`` and canvas."""
+        found = self._tables.get(key)
+        if found is None:
+            if self._whole is None:
+                found = make(self.coords)
+            else:
+                stop = self._start + self.count
+                found = tuple(t[self._start : stop] for t in self._whole.table(key, make))
+            self._tables[key] = found
+        return found

@@ -1,0 +1,9 @@
+"""HOW positions exchange information: modules from (b, n, d) to (b, n, d) that see no more than allowed."""
+
+from semagram.mixers.attention import Attention
+from semagram.mixers.convolution import Convolution
+from semagram.mixers.rotary import NoPositions, Rotary
+
+Mixer = Attention | Convolution
+
+__all__ = ["Attention", "Convolution", "Mixer", "NoPositions", "Rotary"]

@@ -1,0 +1,176 @@
+"""Multi-head attention through torch's fused kernel, with rotary positions and normalised queries and keys.
+
+Attention Is All You Need (arXiv 1706.03762); rotary (2104.09864); QK-norm (2302.05442); grouped-query
+attention (2305.13245). Queries, keys and values come from one projection; queries and keys are normalised and
+turned together, since on a CPU the number of small operations costs as much as their size.
+
+The causal path gives the kernel its flag and never a mask. ``reference`` is the definition, in float64 if asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semagram.errors import UserError
+from semagram.layouts.geometry import Geometry
+from semagram.layouts.visibility import Visibility
+from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Every slot looks at every slot that it may see."""
+
+    heads: int = 4
+    """Query heads."""
+    head_width: int | None = None
+    """Features a head; none: model width / heads."""
+    key_value_heads: int | None = None
+    """Heads of keys and values, shared by groups of query heads; none: as many as query heads."""
+    positions: Rotary | NoPositions = field(default_factory=Rotary)
+    """How order and distance enter."""
+    qk_norm: bool = True
+    """Normalise queries and keys to unit mean square, with a learned gain."""
+
+    def __post_init__(self) -> None:
+        if self.heads < 1:
+            raise UserError(f"attention heads must be at least 1, got {self.heads}.")
+        if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads != 0):
+            raise UserError(f"attention key_value_heads must divide heads ({self.heads}), got {self.key_value_heads}.")
+
+    def visibilities(self) -> frozenset[Visibility]:
+        """A slot sees itself, so what stands in it must be allowed: not OTHERS."""
+        return frozenset({Visibility.CAUSAL, Visibility.FULL})
+
+    def build(self, width: int) -> AttentionMixer:
+        """The module; refuses a width that heads do not divide, and odd head widths under rotary."""
+        if self.head_width is None and width % self.heads != 0:
+            raise UserError(f"width {width} is not divisible by {self.heads} heads; change one or set head_width.")
+        head_width = self.head_width or width // self.heads
+        if isinstance(self.positions, Rotary) and head_width % 2 != 0:
+            raise UserError(f"rotary positions need an even head width, got {head_width}.")
+        return AttentionMixer(self, width, head_width)
+
+
+class KeyValueState:
+    """Keys and values of the slots read so far, ``(b, h_kv, capacity, d_h)``, written in place."""
+
+    def __init__(self, batch: int, heads: int, capacity: int, head_width: int, like: Tensor) -> None:
+        shape = (batch, heads, capacity, head_width)
+        self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        self.values = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        self.length = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store ``(b, h_kv, g, d_h)`` and return all keys and values up to and including them."""
+        stop = self.length + keys.shape[2]
+        self.keys[:, :, self.length : stop] = keys
+        self.values[:, :, self.length : stop] = values
+        self.length = stop
+        return self.keys[:, :, :stop], self.values[:, :, :stop]
+
+
+class AttentionMixer(nn.Module):
+    """See ``Attention``."""
+
+    def __init__(self, config: Attention, width: int, head_width: int) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.key_value_heads = config.key_value_heads or config.heads
+        self.head_width = head_width
+        self.positions = config.positions
+        self.sizes = (self.heads * head_width, self.key_value_heads * head_width)
+        self.inward = nn.Linear(width, self.sizes[0] + 2 * self.sizes[1], bias=False)
+        self.outward = nn.Linear(self.sizes[0], width, bias=False)
+        turned = self.heads + self.key_value_heads
+        self.gain = nn.Parameter(torch.ones(turned, head_width)) if config.qk_norm else None
+
+    def matrices(self) -> dict[str, list[int]]:
+        """How many rows of a stacked weight belong to each of its matrices (for per-matrix optimisers)."""
+        return {"inward.weight": [self.sizes[0], self.sizes[1], self.sizes[1]]}
+
+    def output_projections(self) -> list[nn.Linear]:
+        """The linear maps that write into the residual stream."""
+        return [self.outward]
+
+    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
+        """``(b, n, d) -> (b, n, d)``."""
+        queries, keys, values = self._project(x, geometry)
+        if geometry.keep is None:
+            mixed = self._attend(queries, keys, values, mask=None, causal=geometry.causal)
+        else:
+            mixed = self._attend(queries, keys, values, mask=padding_mask(geometry), causal=False)
+        return self.outward(mixed.transpose(1, 2).flatten(2))
+
+    def new_state(self, batch: int, capacity: int) -> KeyValueState:
+        """Room for the keys and values of a whole canvas."""
+        return KeyValueState(batch, self.key_value_heads, capacity, self.head_width, self.inward.weight)
+
+    def step(self, x: Tensor, geometry: Geometry, state: KeyValueState) -> Tensor:
+        """The coming ``g`` slots, ``(b, g, d) -> (b, g, d)``."""
+        queries, keys, values = self._project(x, geometry)
+        known, coming = state.length, x.shape[1]
+        keys, values = state.append(keys, values)
+        mask = None
+        if coming > 1 and known > 0:
+            mask = torch.ones(coming, known + coming, dtype=torch.bool, device=x.device).tril(known)
+        mixed = self._attend(queries, keys, values, mask, causal=coming > 1 and known == 0)
+        return self.outward(mixed.transpose(1, 2).flatten(2))
+
+    def _project(self, x: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, n, d_h)``, normalised and turned."""
+        both = self.heads + self.key_value_heads
+        stacked = self.inward(x).unflatten(-1, (both + self.key_value_heads, self.head_width))
+        turned, values = stacked[:, :, :both], stacked[:, :, both:]
+        gain = self.gain
+        if gain is not None:
+            turned = F.rms_norm(turned, (self.head_width,))
+        if isinstance(self.positions, Rotary):
+            base = self.positions.base
+            cosine, sine = geometry.table(
+                ("rotary", self.head_width, base), lambda coords: rotary_tables(coords, self.head_width, base)
+            )
+            cosine, sine = cosine[:, None, :], sine[:, None, :]
+            if gain is not None:
+                # Gain then rotation is one pass over the activations when the gain goes into the (small) tables.
+                cosine, sine = cosine * gain, sine * gain.roll(self.head_width // 2, dims=-1)
+            turned = rotate(turned, cosine, sine)
+        elif gain is not None:
+            turned = turned * gain
+        turned = turned.transpose(1, 2)
+        return turned[:, : self.heads], turned[:, self.heads :], values.transpose(1, 2)
+
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        grouped = self.key_value_heads != self.heads
+        return F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=grouped
+        )
+
+
+def padding_mask(geometry: Geometry) -> Tensor:
+    """Bool ``(b, 1, n, n)`` of what each slot may see when some slots are padding.
+
+    A padding slot sees itself, so that no row of the softmax is empty; nobody else sees it.
+    """
+    assert geometry.keep is not None
+    n = geometry.count
+    itself = torch.eye(n, dtype=torch.bool, device=geometry.keep.device)
+    mask = geometry.keep[:, None, None, :] | itself
+    if geometry.causal:
+        mask = mask & torch.ones(n, n, dtype=torch.bool, device=mask.device).tril()
+    return mask
+
+
+def reference(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
+    """The definition: softmax(q k^T / sqrt(d_h)) v over the visible pairs, ``visible`` bool ``(n, n)``.
+
+    Shapes ``(b, h, n, d_h)``; groups of query heads share the heads of keys and values.
+    """
+    groups = queries.shape[1] // keys.shape[1]
+    keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
+    scores = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    return torch.softmax(scores.masked_fill(~visible, float("-inf")), dim=-1) @ values

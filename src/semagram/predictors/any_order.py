@@ -1,0 +1,135 @@
+"""A masked network as a predictor: it writes cells anywhere, several at once, in an order of its own choosing.
+
+Each step shows the network the page with its unknown cells masked, chooses which unknown cells come next, and
+gives their distributions. The choice depends only on what is written (and on the numbers drawn for the ``random``
+order from a fixed seed), so a decoder arrives at the same choice, and coding cell by cell given the cells already
+written is an exact negative log-likelihood in the model's own order. MaskGIT: arXiv 2202.04200.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from semagram.errors import UserError
+from semagram.layouts import Layout
+from semagram.layouts.geometry import Geometry
+from semagram.layouts.visibility import Visibility
+from semagram.models.contract import Network
+from semagram.predictors.causal import canvas_of
+from semagram.predictors.contract import read_step_by_step
+
+
+@dataclass(frozen=True)
+class Unmasking:
+    """How a masked model writes a page."""
+
+    choice: Literal["confidence", "random", "ranks"] = "confidence"
+    """Which unknown cells come next: those the model is surest of; random ones; those of the lowest rank."""
+    cells: int = 1
+    """Cells written together in a step."""
+    seed: int = 0
+    """Of the random order; every row of a batch draws the same order."""
+
+    def __post_init__(self) -> None:
+        if self.cells < 1:
+            raise UserError(f"writing.cells must be at least 1, got {self.cells}.")
+
+    @property
+    def visibility(self) -> Visibility:
+        """What the network must have been trained for."""
+        return Visibility.FULL
+
+
+@dataclass(frozen=True)
+class AnyOrderPredictor:
+    """Writes a canvas in any order with a FULL network; ``layout`` is the largest canvas."""
+
+    network: Network
+    layout: Layout
+    writing: Unmasking
+
+    def __post_init__(self) -> None:
+        if self.network.visibility is not Visibility.FULL:
+            raise ValueError(f"writing in any order needs a FULL network, got {self.network.visibility.name}.")
+
+    @property
+    def vocabulary_size(self) -> int:
+        """v."""
+        return self.network.vocabulary_size
+
+    @property
+    def context(self) -> int | None:
+        """Cells of the largest canvas."""
+        return self.layout.count
+
+    def canvas(self, length: int) -> Layout:
+        """A line of ``length``; a page or streams keep their shape."""
+        return canvas_of(self.layout, length)
+
+    def open(self, layout: Layout, batch: int, given: Tensor | None = None) -> AnyOrderState:
+        """Start ``batch`` canvases; ``given`` may fix any cells, as many in every row."""
+        return AnyOrderState(self, layout, batch, given)
+
+
+class AnyOrderState:
+    """See ``DecodingState``."""
+
+    def __init__(self, predictor: AnyOrderPredictor, layout: Layout, batch: int, given: Tensor | None) -> None:
+        self._network, self._writing = predictor.network, predictor.writing
+        device = next(self._network.parameters()).device  # type: ignore[attr-defined]
+        positions = layout.positions()
+        self._geometry = Geometry.of(positions, Visibility.FULL).to(device)
+        n = layout.count
+        self._page = torch.full((batch, n), self._network.vocabulary_size, dtype=torch.int64, device=device)
+        if given is not None:
+            counts = (given >= 0).sum(dim=1)
+            if bool((counts != counts[0]).any()):
+                raise ValueError(f"every row must have as many known cells; got {counts.tolist()}.")
+            self._page = torch.where(given.to(device) >= 0, given.to(device), self._page)
+        generator = torch.Generator().manual_seed(self._writing.seed)
+        shuffled = torch.rand(n, generator=generator).argsort().to(device)
+        self._priority = positions.rank.to(device) if self._writing.choice == "ranks" else shuffled
+        self._answer: tuple[Tensor, Tensor] | None = None
+
+    def _ask(self) -> tuple[Tensor, Tensor]:
+        """The coming cells ``(b, g)`` and their log-probabilities ``(b, g, v)``."""
+        if self._answer is not None:
+            return self._answer
+        unknown = self._page == self._network.vocabulary_size
+        left = int(unknown[0].sum())
+        group = min(self._writing.cells, left)
+        with torch.no_grad():
+            everywhere = torch.log_softmax(self._network(self._page, self._geometry).float(), dim=-1)
+        if self._writing.choice == "confidence":
+            wish = everywhere.max(dim=-1).values
+        else:
+            wish = -self._priority.float().expand_as(self._page)
+        # A stable sort, so that equal wishes are settled by place and the decoder cannot differ.
+        wish = wish.masked_fill(~unknown, float("-inf"))
+        cells = wish.sort(dim=1, descending=True, stable=True).indices[:, :group]
+        rows = torch.arange(cells.shape[0], device=cells.device)[:, None]
+        self._answer = cells, everywhere[rows, cells]
+        return self._answer
+
+    @property
+    def next_positions(self) -> Tensor:
+        """``(b, g)``."""
+        return self._ask()[0]
+
+    def log_probs(self) -> Tensor:
+        """``(b, g, v)``."""
+        return self._ask()[1]
+
+    def write(self, ids: Tensor) -> None:
+        """``(b, g)``."""
+        cells, _ = self._ask()
+        self._page = self._page.scatter(1, cells, ids)
+        self._answer = None
+
+    def read(self, ids: Tensor) -> Tensor:
+        """``(b, m)`` ids in order of writing -> ``(b, m, v)``, step by step: each answer needs the last."""
+        return read_step_by_step(self, ids)

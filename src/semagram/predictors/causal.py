@@ -1,0 +1,124 @@
+"""A causal network as a predictor: cell after cell in order of writing, one step of its state each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from semagram.layouts import Layout, Sequence
+from semagram.layouts.geometry import Geometry
+from semagram.layouts.visibility import Visibility
+from semagram.models.contract import Network
+from semagram.predictors.contract import leading
+
+
+@dataclass(frozen=True)
+class RankByRank:
+    """Write cell after cell, each given those of earlier rank: left to right on a line."""
+
+    @property
+    def visibility(self) -> Visibility:
+        """What the network must have been trained for."""
+        return Visibility.CAUSAL
+
+
+@dataclass(frozen=True)
+class CausalPredictor:
+    """Writes left to right (or in the layout's own order); ``layout`` is the largest canvas."""
+
+    network: Network
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        if self.network.visibility is not Visibility.CAUSAL:
+            raise ValueError(f"writing rank by rank needs a CAUSAL network, got {self.network.visibility.name}.")
+
+    @property
+    def vocabulary_size(self) -> int:
+        """v."""
+        return self.network.vocabulary_size
+
+    @property
+    def context(self) -> int | None:
+        """Cells of the largest canvas."""
+        return self.layout.count
+
+    def canvas(self, length: int) -> Layout:
+        """A line of ``length``; a page or streams keep their shape."""
+        return canvas_of(self.layout, length)
+
+    def open(self, layout: Layout, batch: int, given: Tensor | None = None) -> CausalState:
+        """Start ``batch`` canvases; ``given`` may fix the same leading cells in every row."""
+        return CausalState(self.network, layout, batch, given)
+
+
+def canvas_of(layout: Layout, length: int) -> Layout:
+    """The canvas for ``length`` tokens: a line is cut to size, other layouts must match."""
+    if not 1 <= length <= layout.count:
+        raise ValueError(f"a canvas holds 1 to {layout.count} tokens, got {length}.")
+    if isinstance(layout, Sequence):
+        return replace(layout, length=length)
+    if length != layout.count:
+        raise ValueError(f"a canvas of {layout} holds exactly {layout.count} tokens, got {length}.")
+    return layout
+
+
+class CausalState:
+    """See ``DecodingState``. Between calls the network has read all written cells but the last."""
+
+    def __init__(self, network: Network, layout: Layout, batch: int, given: Tensor | None) -> None:
+        device = next(network.parameters()).device  # type: ignore[attr-defined]
+        self._network = network
+        self._geometry = Geometry.of(layout.positions(), Visibility.CAUSAL).to(device)
+        self._state = network.new_state(batch, self._geometry)
+        self._batch = batch
+        self._written = 0
+        self._logits: Tensor | None = None
+        self._last = torch.full((batch, 1), network.vocabulary_size, dtype=torch.int64, device=device)
+        known = leading(given, self._geometry.order.to(given.device) if given is not None else self._geometry.order)
+        if known is not None:
+            self._feed(known.to(device))
+
+    @property
+    def next_positions(self) -> Tensor:
+        """``(b, 1)``, or ``(b, 0)`` when the canvas is full."""
+        return self._geometry.order[self._written : self._written + 1].expand(self._batch, -1)
+
+    def log_probs(self) -> Tensor:
+        """``(b, 1, v)``."""
+        if self._logits is None:
+            with torch.no_grad():
+                self._logits = torch.log_softmax(self._network.step(self._last, self._state).float(), dim=-1)
+        return self._logits
+
+    def write(self, ids: Tensor) -> None:
+        """``(b, 1)``."""
+        if self._logits is None:
+            self.log_probs()
+        self._last, self._logits = ids, None
+        self._written += 1
+
+    def read(self, ids: Tensor) -> Tensor:
+        """``(b, m)`` -> ``(b, m, v)`` in one parallel pass over the coming m slots."""
+        if ids.shape[1] == 0:
+            return torch.zeros(self._batch, 0, self._network.vocabulary_size)
+        if self._logits is not None:
+            first = self._logits
+            self.write(ids[:, :1])
+            return torch.cat([first, self.read(ids[:, 1:])], dim=1) if ids.shape[1] > 1 else first
+        with torch.no_grad():
+            return torch.log_softmax(self._step_over(ids).float(), dim=-1)
+
+    def _feed(self, ids: Tensor) -> None:
+        """Write ids without wanting their probabilities."""
+        with torch.no_grad():
+            self._step_over(ids)
+
+    def _step_over(self, ids: Tensor) -> Tensor:
+        inputs = torch.cat([self._last, ids[:, :-1]], dim=1)
+        logits = self._network.step(inputs, self._state)
+        self._last = ids[:, -1:]
+        self._written += ids.shape[1]
+        return logits

@@ -1,0 +1,47 @@
+"""The kinds of tokenizer there are, and the way back from JSON.
+
+`TokenizerConfig` is the union that a recipe chooses from: `config.train(text)` gives a `Tokenizer`. To add a kind,
+write its file, add its config here and its case to `tokenizer_from_json`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from semagram.errors import UserError, nearest
+from semagram.text.bpe import BPE, BPETokenizer
+from semagram.text.byte_tokens import Bytes, ByteTokenizer
+from semagram.text.characters import Characters, CharacterTokenizer
+from semagram.text.tokenizer import Tokenizer
+
+TokenizerConfig = Characters | Bytes | BPE
+
+_KINDS = ("characters", "bytes", "bpe")
+
+
+def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
+    """Return the tokenizer that `Tokenizer.to_json` wrote. UserError if `data` is not such a description."""
+    match data:
+        case {"kind": "characters", "characters": str(characters), **rest} if not rest:
+            return CharacterTokenizer(characters)
+        case {"kind": "bytes", **rest} if not rest:
+            return ByteTokenizer()
+        case {"kind": "bpe", "merges": list(merges), **rest} if not rest:
+            return _bpe(merges)
+        case {"kind": str(kind)} if kind not in _KINDS:
+            raise UserError(f'"{kind}" is no kind of tokenizer; allowed: {", ".join(_KINDS)}.{nearest(kind, _KINDS)}')
+        case _:
+            given = ", ".join(map(str, data)) or "nothing"
+            raise UserError(f"this does not describe a tokenizer: it holds {given}; expected is what to_json() writes.")
+
+
+def _bpe(merges: list[Any]) -> BPETokenizer:
+    pairs: list[tuple[int, int]] = []
+    for place, pair in enumerate(merges):
+        match pair:
+            case [int(left), int(right)]:
+                pairs.append((left, right))
+            case _:
+                raise UserError(f"merge {place} of the tokenizer must be two ids, not {pair!r}.")
+    tokenizer = BPETokenizer(tuple(pairs))
+    tokenizer.token_bytes  # noqa: B018 - a merge of unknown tokens is refused now, not at first use
+    return tokenizer

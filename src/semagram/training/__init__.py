@@ -1,0 +1,1 @@
+"""One explicit loop: optimisers, batches, checkpoints, records."""

@@ -1,0 +1,64 @@
+"""How a run is trained: batches, schedule, evaluation, precision. Every field does something; nothing is hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from semagram.errors import UserError
+from semagram.training.budget import Budget
+from semagram.training.optimisers import Muon, Optimiser
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network is trained."""
+
+    budget: Budget = field(default_factory=Budget)
+    """When training ends."""
+    batch: int = 24
+    """Canvases a step."""
+    accumulate: int = 1
+    """Parts that a step's batch is split into, to need less memory."""
+    optimiser: Optimiser = field(default_factory=Muon)
+    """How gradients become steps."""
+    warmup: float = 0.02
+    """Share of the budget in which the learning rate rises from 0."""
+    decay: float = 1.0
+    """Share of the budget, at its end, in which the learning rate falls linearly to 0."""
+    clip: float | None = 1.0
+    """Largest norm of the gradient; none: no clipping."""
+    evaluate_every: float = 0.25
+    """Share of the budget between scores of the held-out text."""
+    patience: int | None = None
+    """Evaluations without a better score after which training ends early; none: never."""
+    held_out: float = 0.1
+    """Share of the text, at its end, that is never trained on."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic in training; auto: bfloat16 where the device is fast at it, float32 on a CPU."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train."""
+    compile: bool = False
+    """Use torch.compile (a minute of waiting; on a CPU it seldom pays)."""
+    threads: int | None = None
+    """CPU threads; none: torch's own choice. Part of what makes two runs equal to the bit."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "accumulate"):
+            if getattr(self, name) < 1:
+                raise UserError(f"training.{name} must be at least 1, got {getattr(self, name)}.")
+        if self.batch % self.accumulate != 0:
+            raise UserError(f"training.accumulate ({self.accumulate}) must divide training.batch ({self.batch}).")
+        for name in ("warmup", "decay"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"training.{name} is a share of the budget, from 0 to 1; got {getattr(self, name)}.")
+        if not 0.0 < self.evaluate_every <= 1.0:
+            raise UserError(f"training.evaluate_every must be above 0 and at most 1, got {self.evaluate_every}.")
+        if not 0.0 < self.held_out < 1.0:
+            raise UserError(f"training.held_out must be between 0 and 1, got {self.held_out}.")
+        if self.clip is not None and not self.clip > 0:
+            raise UserError(f"training.clip must be above 0 or none, got {self.clip}.")
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"training.patience must be at least 1 or none, got {self.patience}.")
+        if self.threads is not None and self.threads < 1:
+            raise UserError(f"training.threads must be at least 1 or none, got {self.threads}.")
