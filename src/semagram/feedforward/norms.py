@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semagram.errors import UserError
+
 
 @dataclass(frozen=True)
 class RMSNorm:
@@ -15,6 +17,9 @@ class RMSNorm:
 
     epsilon: float = 1e-6
     """Added to the mean square."""
+
+    def __post_init__(self) -> None:
+        _check(self.epsilon)
 
     def build(self, width: int) -> RMSNormLayer:
         """The module for width d."""
@@ -28,12 +33,20 @@ class LayerNorm:
     epsilon: float = 1e-5
     """Added to the variance."""
 
+    def __post_init__(self) -> None:
+        _check(self.epsilon)
+
     def build(self, width: int) -> LayerNormLayer:
         """The module for width d."""
         return LayerNormLayer(self, width)
 
 
 Norm = RMSNorm | LayerNorm
+
+
+def _check(epsilon: float) -> None:
+    if not epsilon > 0:
+        raise UserError(f"norm epsilon must be above 0, got {epsilon}.")
 
 
 class RMSNormLayer(nn.Module):

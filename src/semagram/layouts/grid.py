@@ -19,9 +19,8 @@ class Grid:
     """Rows of the page."""
     width: int = 16
     """Columns of the page."""
-    scan: Literal["rows", "snake", "diagonals", "lines"] = "rows"
-    """Order of writing for causal models: row by row; back and forth; anti-diagonals (a diagonal is
-    written at once); whole lines (a row is written at once)."""
+    scan: Literal["rows", "snake", "diagonals"] = "rows"
+    """Order of writing for causal models: row by row; back and forth; by anti-diagonals, each from its top."""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -44,11 +43,12 @@ class Grid:
         from semagram.layouts.positions import Positions
 
         y, x = torch.meshgrid(torch.arange(self.height), torch.arange(self.width), indexing="ij")
+        # Within a diagonal no two rows are the same, so (diagonal, row) orders all cells.
+        by_diagonal = ((y + x) * self.height + y).reshape(-1).argsort()
         rank = {
             "rows": y * self.width + x,
             "snake": y * self.width + torch.where(y % 2 == 0, x, self.width - 1 - x),
-            "diagonals": y + x,
-            "lines": y,
+            "diagonals": by_diagonal.argsort(),
         }[self.scan].reshape(-1)
         coords = torch.stack([y.reshape(-1), x.reshape(-1)], dim=1)
         return Positions(coords, rank, torch.zeros_like(rank))

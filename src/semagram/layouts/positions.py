@@ -1,7 +1,7 @@
 """Positions: the one geometric contract between layouts and everything else.
 
 A layout is a set of ``n`` cells. Of each cell, ``Positions`` says where it stands (integer coordinates),
-when it is written (rank; equal ranks are written together) and from which stream its token comes.
+when it is written (rank; no two are equal) and from which stream its token comes.
 Mixers see positions, never layouts, so a mixer written once works on a line, a page or parallel streams.
 """
 

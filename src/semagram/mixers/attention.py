@@ -39,6 +39,8 @@ class Attention:
     def __post_init__(self) -> None:
         if self.heads < 1:
             raise UserError(f"attention heads must be at least 1, got {self.heads}.")
+        if self.head_width is not None and self.head_width < 1:
+            raise UserError(f"attention head_width must be at least 1 or none, got {self.head_width}.")
         if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads != 0):
             raise UserError(f"attention key_value_heads must divide heads ({self.heads}), got {self.key_value_heads}.")
 

@@ -38,6 +38,11 @@ class NoPositions:
 def angles(coords: Tensor, planes: int, base: float) -> Tensor:
     """Angles ``(n, planes)`` in radians of coordinates ``(n, a)``; the first axes take the odd planes."""
     axes = coords.shape[-1]
+    if planes < axes:
+        raise UserError(
+            f"rotary positions over {axes} axes need a head width of at least {2 * axes}, got {2 * planes}: "
+            f"an axis without a plane would not be seen."
+        )
     share, extra = divmod(planes, axes)
     parts = []
     for axis in range(axes):

@@ -135,6 +135,8 @@ class TransformerNetwork(nn.Module):
         """An empty state for canvases of this geometry; raises ``ValueError`` unless CAUSAL."""
         if self.visibility is not Visibility.CAUSAL:
             raise ValueError(f"only a CAUSAL network can be stepped; this one is {self.visibility.name}.")
+        if geometry.keep is not None:
+            raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
         mixers = [block.mixer.new_state(batch, geometry.count) for block in self.blocks]  # type: ignore[union-attr]
         return TransformerState(mixers, geometry)
 

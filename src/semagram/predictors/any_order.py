@@ -19,6 +19,7 @@ from semagram.layouts import Layout
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.models.contract import Network
+from semagram.predictors.answering import answering, checked
 from semagram.predictors.causal import canvas_of
 from semagram.predictors.contract import read_step_by_step
 
@@ -32,11 +33,13 @@ class Unmasking:
     cells: int = 1
     """Cells written together in a step."""
     seed: int = 0
-    """Of the random order; every row of a batch draws the same order."""
+    """Of the random order (and of no other); every row of a batch draws the same order."""
 
     def __post_init__(self) -> None:
         if self.cells < 1:
             raise UserError(f"writing.cells must be at least 1, got {self.cells}.")
+        if self.seed != 0 and self.choice != "random":
+            raise UserError(f'writing.seed acts with choice "random" only, and the choice is "{self.choice}".')
 
     @property
     def visibility(self) -> Visibility:
@@ -65,6 +68,11 @@ class AnyOrderPredictor:
     def context(self) -> int | None:
         """Cells of the largest canvas."""
         return self.layout.count
+
+    @property
+    def fixed_order(self) -> bool:
+        """The next cells are chosen as the page fills."""
+        return False
 
     def canvas(self, length: int) -> Layout:
         """A line of ``length``; a page or streams keep their shape."""
@@ -102,7 +110,7 @@ class AnyOrderState:
         unknown = self._page == self._network.vocabulary_size
         left = int(unknown[0].sum())
         group = min(self._writing.cells, left)
-        with torch.no_grad():
+        with answering(self._network):
             everywhere = torch.log_softmax(self._network(self._page, self._geometry).float(), dim=-1)
         if self._writing.choice == "confidence":
             wish = everywhere.max(dim=-1).values
@@ -127,6 +135,9 @@ class AnyOrderState:
     def write(self, ids: Tensor) -> None:
         """``(b, g)``."""
         cells, _ = self._ask()
+        ids = checked(ids, cells.shape[0], cells.shape[1], self._network.vocabulary_size)
+        if ids.shape[1] != cells.shape[1]:
+            raise ValueError(f"write takes {cells.shape[1]} ids a row here, got {ids.shape[1]}.")
         self._page = self._page.scatter(1, cells, ids)
         self._answer = None
 

@@ -11,6 +11,7 @@ from semagram.layouts import Layout, Sequence
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.models.contract import Network
+from semagram.predictors.answering import answering, checked
 from semagram.predictors.contract import leading
 
 
@@ -44,6 +45,11 @@ class CausalPredictor:
     def context(self) -> int | None:
         """Cells of the largest canvas."""
         return self.layout.count
+
+    @property
+    def fixed_order(self) -> bool:
+        """Cells are written in the order of their ranks."""
+        return True
 
     def canvas(self, length: int) -> Layout:
         """A line of ``length``; a page or streams keep their shape."""
@@ -87,14 +93,22 @@ class CausalState:
         return self._geometry.order[self._written : self._written + 1].expand(self._batch, -1)
 
     def log_probs(self) -> Tensor:
-        """``(b, 1, v)``."""
+        """``(b, 1, v)``; ``(b, 0, v)`` when the canvas is full."""
+        if self._written == self._geometry.count:
+            return torch.zeros(self._batch, 0, self._network.vocabulary_size, device=self._last.device)
         if self._logits is None:
-            with torch.no_grad():
+            with answering(self._network):
                 self._logits = torch.log_softmax(self._network.step(self._last, self._state).float(), dim=-1)
         return self._logits
 
     def write(self, ids: Tensor) -> None:
-        """``(b, 1)``."""
+        """``(b, 1)``; ``(b, 0)`` when the canvas is full."""
+        left = self._geometry.count - self._written
+        ids = checked(ids, self._batch, min(1, left), self._network.vocabulary_size)
+        if ids.shape[1] < min(1, left):
+            raise ValueError("write takes 1 id a row here, got 0.")
+        if left == 0:
+            return
         if self._logits is None:
             self.log_probs()
         self._last, self._logits = ids, None
@@ -102,18 +116,19 @@ class CausalState:
 
     def read(self, ids: Tensor) -> Tensor:
         """``(b, m)`` -> ``(b, m, v)`` in one parallel pass over the coming m slots."""
+        ids = checked(ids, self._batch, self._geometry.count - self._written, self._network.vocabulary_size)
         if ids.shape[1] == 0:
-            return torch.zeros(self._batch, 0, self._network.vocabulary_size)
+            return torch.zeros(self._batch, 0, self._network.vocabulary_size, device=self._last.device)
         if self._logits is not None:
             first = self._logits
             self.write(ids[:, :1])
             return torch.cat([first, self.read(ids[:, 1:])], dim=1) if ids.shape[1] > 1 else first
-        with torch.no_grad():
+        with answering(self._network):
             return torch.log_softmax(self._step_over(ids).float(), dim=-1)
 
     def _feed(self, ids: Tensor) -> None:
         """Write ids without wanting their probabilities."""
-        with torch.no_grad():
+        with answering(self._network):
             self._step_over(ids)
 
     def _step_over(self, ids: Tensor) -> Tensor:

@@ -63,6 +63,12 @@ class Predictor(Protocol):
         """Cells the largest canvas may hold; None when there is no limit (longer canvases are then cheap)."""
         ...
 
+    @property
+    def fixed_order(self) -> bool:
+        """True when cells are written in the order of their ranks, known in advance; False when the predictor
+        chooses where to write next, and can be given cells anywhere."""
+        ...
+
     def canvas(self, length: int) -> Layout:
         """The layout of a canvas for ``length`` tokens; raises ``ValueError`` above ``context``."""
         ...

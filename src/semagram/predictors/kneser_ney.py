@@ -47,16 +47,22 @@ def discounts(counts: np.ndarray) -> np.ndarray:
     return result
 
 
-def left_neighbours(trie: GramTrie, occurrences: np.ndarray, openings: list[np.ndarray]) -> np.ndarray:
+def occurrences(trie: GramTrie, places: list[np.ndarray]) -> np.ndarray:
+    """How often each gram of full length occurs ``(grams of full length,)``; ``places`` from ``GramTrie.build``."""
+    first, last = trie.levels[trie.longest], trie.levels[trie.longest + 1]
+    return np.bincount(places[trie.longest] - first, minlength=last - first)
+
+
+def left_neighbours(trie: GramTrie, longest: np.ndarray, openings: list[np.ndarray]) -> np.ndarray:
     """Kneser-Ney counts ``(N + 2,)`` int64 of every node.
 
-    occurrences: ``(grams of full length,)``. openings: for each k below the longest, the nodes of the k-grams with
-    which a piece of text begins. Longest grams keep their occurrences; a shorter gram counts the different
+    longest: ``occurrences`` of the longest grams. openings: for each k below the longest, the nodes of the k-grams with
+    which a piece of text begins. The longest grams keep their occurrences; a shorter gram counts the different
     grams that prolong it to the left, plus one if a piece of text begins with it.
     """
     counts = np.zeros(trie.nothing + 1, dtype=np.int64)
     levels = trie.levels
-    counts[levels[trie.longest] : levels[trie.longest + 1]] = occurrences
+    counts[levels[trie.longest] : levels[trie.longest + 1]] = longest
     for k in range(trie.longest - 1, 0, -1):
         first, last = levels[k], levels[k + 1]
         longer = np.flatnonzero(counts[last : levels[k + 2]]) + last
@@ -91,8 +97,10 @@ class KneserNey:
     @staticmethod
     def fit(ids: np.ndarray, vocabulary_size: int, order: int = 6) -> KneserNey:
         """Count ``ids`` ``(n,)``, n >= 1, values 0..v-1, order >= 0. Raises ``UserError`` for anything else."""
-        trie, places = _grams(ids, vocabulary_size, order)
-        return KneserNey(trie, left_neighbours(trie, _occurrences(trie, places), [p[:1] for p in places]))
+        if order < 0:
+            raise UserError(f"order must be at least 0, got {order}.")
+        trie, places = GramTrie.build(ids, vocabulary_size, order + 1)
+        return KneserNey(trie, left_neighbours(trie, occurrences(trie, places), [p[:1] for p in places]))
 
     @property
     def order(self) -> int:
@@ -143,16 +151,16 @@ class KneserNey:
         contexts = self.walk(self.empty_contexts(1), ids[None, :-1])[0, : ids.size]
         return self.rows(contexts, dtype)
 
-    def log_probs(self, contexts: np.ndarray) -> np.ndarray:
+    def log_probs(self, contexts: np.ndarray, dtype: type = np.float32) -> np.ndarray:
         """Log-probabilities after each context: ``(b, c)`` ids, oldest first, any c >= 0 (only the last
-        ``order`` matter; -1 = before the text) -> ``(b, v)`` float32."""
+        ``order`` matter; -1 = before the text) -> ``(b, v)`` of ``dtype``."""
         last = np.asarray(contexts)[:, max(np.shape(contexts)[1] - self.order, 0) :]
         checked_ids(np.maximum(last, 0), self.vocabulary_size)
         nodes = self.empty_contexts(last.shape[0])
         for column in last.T.astype(np.int64):
             nodes = self.advance(nodes, column)
             nodes[column < 0] = self.empty_contexts(1)
-        return self.rows(nodes)
+        return self.rows(nodes, dtype)
 
     def empty_contexts(self, batch: int) -> np.ndarray:
         """Contexts, as nodes, of rows in which nothing is written yet: ``(batch, order + 1)`` int64."""
@@ -224,45 +232,3 @@ class KneserNey:
     def _shallow(self) -> np.ndarray:
         """Probabilities after every context of up to ``_shallow_level`` symbols: ``(nodes, v)`` float64."""
         return self._probabilities(np.arange(self.trie.levels[self._shallow_level + 1]), self._shallow_level + 1)
-
-
-def cross_fitted_log_probs(
-    ids: np.ndarray, vocabulary_size: int, order: int = 6, folds: int = 10, dtype: type = np.float32
-) -> np.ndarray:
-    """What the model would have said of a training text without having read it: ``(n,)`` -> ``(n, v)``.
-
-    The text is cut in ``folds`` contiguous blocks; the rows of a block come from counts of all other blocks,
-    with which no gram that touches the block has anything to do. A network trained beside these rows learns to
-    trust them as far as they deserve on new text. ``dtype`` float16 halves the memory (2 n v bytes).
-    Raises ``UserError`` unless 2 <= folds <= n.
-    """
-    if not 2 <= folds <= np.size(ids):
-        raise UserError(f"folds must be between 2 and the number of tokens ({np.size(ids)}), got {folds}.")
-    trie, places = _grams(ids, vocabulary_size, order)
-    full, n = _occurrences(trie, places), places[1].size
-    # The longest context of every place: order symbols, fewer at the beginning of the text.
-    beginning = min(order, n)
-    context = np.concatenate([[p[0] for p in places[:beginning]], places[order][: n - beginning]]).astype(np.int64)
-    result = np.empty((n, vocabulary_size), dtype=dtype)
-    for fold in range(folds):
-        begin, end = fold * n // folds, (fold + 1) * n // folds
-        # places[k][s] is the k-gram that starts at s: those that start before `end` and end at or after `begin`
-        # touch the block.
-        touching = places[-1][max(begin - order, 0) : end] - trie.levels[trie.longest]
-        kept = full - np.bincount(touching, minlength=full.size)
-        openings = [np.concatenate([p[: max(begin - k + 1, 0)][:1], p[end:][:1]]) for k, p in enumerate(places)]
-        model = KneserNey(trie, left_neighbours(trie, kept, openings))
-        result[begin:end] = model.rows_after(context[begin:end], dtype)
-    return result
-
-
-def _grams(ids: np.ndarray, vocabulary_size: int, order: int) -> tuple[GramTrie, list[np.ndarray]]:
-    if order < 0:
-        raise UserError(f"order must be at least 0, got {order}.")
-    return GramTrie.build(ids, vocabulary_size, order + 1)
-
-
-def _occurrences(trie: GramTrie, places: list[np.ndarray]) -> np.ndarray:
-    """How often each gram of full length occurs ``(grams of full length,)``."""
-    first, last = trie.levels[trie.longest], trie.levels[trie.longest + 1]
-    return np.bincount(places[trie.longest] - first, minlength=last - first)

@@ -53,6 +53,11 @@ class NgramPredictor:
         """No limit: a canvas may be as long as the text."""
         return None
 
+    @property
+    def fixed_order(self) -> bool:
+        """Cells are written in the order of their ranks."""
+        return True
+
     def canvas(self, length: int) -> Sequence:
         """A line of ``length`` cells."""
         return Sequence(length)

@@ -1,4 +1,7 @@
-"""Text <-> ids: where text comes from, and the tokens it is written in. Knows nothing of networks, needs no torch."""
+"""Text <-> ids: where text comes from, and the tokens it is written in.
+
+Knows nothing of networks, needs no torch.
+"""
 
 from semagram.text.bpe import BPE, BPETokenizer
 from semagram.text.byte_tokens import Bytes, ByteTokenizer

@@ -1,10 +1,12 @@
-"""Byte pair encoding, trained on the corpus itself: frequent neighbours are merged into one token, again and again.
+"""Byte pair encoding, trained on the corpus itself: frequent neighbours are merged, over and over.
 
-Sennrich, Haddow and Birch 2016 (arXiv:1508.07909), over bytes, so that every text can be written. Words are cut
-first, at the boundaries that GPT-2 made usual, and merges never cross them. The engine is Hugging Face `tokenizers`.
+Sennrich, Haddow and Birch 2016 (arXiv:1508.07909), over bytes, so that every text can be written. Words are
+cut first, at the boundaries that GPT-2 made usual, and merges never cross them. The engine is Hugging Face
+`tokenizers`.
 
-The ids are ours and do not depend on the engine: 0..255 are the bytes, 256 and up the tokens that the merges make, in
-the order in which they were learnt. So the list of merges is the whole tokenizer, and `Bytes` is the one with none.
+The ids are ours and do not depend on the engine: 0..255 are the bytes, 256 and up the tokens that the merges
+make, in the order in which they were learnt. So the list of merges is the whole tokenizer, and `Bytes` is the
+one with none.
 """
 
 import json
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16  # characters handed to the engine at once: bounds its memory, and lets it use all cores
 _PIECES_AT_ONCE = 64
-# A word may begin with a space or a line feed, but none goes on across "visible ASCII, then space or line feed": the
-# text can be cut there without changing a token.
+# A word may begin with a space or a line feed, but none goes on across "visible ASCII, then space or line
+# feed": the text can be cut there without changing a token.
 _SAFE_CUT = re.compile(r"(?<=[!-~])(?=[ \n])")
 
 
@@ -43,7 +45,9 @@ class BPE:
             )
 
     def train(self, text: str) -> "BPETokenizer":
-        """Return the tokenizer learnt from `text`, the same one every time. UserError for a lone surrogate in it.
+        """Return the tokenizer learnt from `text`, the same one every time.
+
+        UserError for a lone surrogate in it.
 
         Pairs seen only once are not merged, so the vocabulary can stay below `vocabulary_size`.
         """
@@ -76,14 +80,15 @@ class BPETokenizer(Tokenizer):
 
     merges: tuple[tuple[int, int], ...]
 
-    @cached_property
-    def token_bytes(self) -> tuple[bytes, ...]:
-        """The bytes of each token. UserError if a merge names a token that does not exist by then."""
+    def list_tokens(self) -> tuple[bytes, ...]:
+        """Return the bytes of each token. UserError if a merge names a token that does not exist by then."""
         tokens = {bytes([byte]): byte for byte in range(256)}
         listed = list(tokens)
         for place, (left, right) in enumerate(self.merges):
             if not (0 <= left < len(listed) and 0 <= right < len(listed)):
-                raise UserError(f"merge {place} is {(left, right)}; at that place ids 0..{len(listed) - 1} are known.")
+                raise UserError(
+                    f"merge {place} is {(left, right)}; at that place ids 0..{len(listed) - 1} are known."
+                )
             joined = listed[left] + listed[right]
             if joined not in tokens:  # two different merges may spell the same token
                 tokens[joined] = len(listed)
@@ -105,13 +110,18 @@ class BPETokenizer(Tokenizer):
 
     @cached_property
     def engine(self) -> "tokenizers.Tokenizer":
-        """The same tokenizer as a Hugging Face `tokenizers.Tokenizer` with the same ids, e.g. to save it for others."""
+        """The same tokenizer as a Hugging Face `tokenizers.Tokenizer` with the same ids, e.g.
+
+        to save it for others.
+        """
         from tokenizers import Tokenizer as Engine
         from tokenizers import decoders, models, pre_tokenizers
 
         spelled = ["".join(_LETTERS[byte] for byte in piece) for piece in self.token_bytes]
         vocabulary = {token: i for i, token in enumerate(spelled)}
-        engine = Engine(models.BPE(vocab=vocabulary, merges=[(spelled[a], spelled[b]) for a, b in self.merges]))
+        engine = Engine(
+            models.BPE(vocab=vocabulary, merges=[(spelled[a], spelled[b]) for a, b in self.merges])
+        )
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         engine.decoder = decoders.ByteLevel()
         return engine

@@ -1,8 +1,8 @@
 """The corpora that have a name, and what is known of each.
 
-The checksums of tinyshakespeare, enwik8 and text8 are those that many independent projects publish; the first was also
-computed from a copy of ours. Gutenberg revises its books, so those have none, and neither have the texts that ship with
-Python, which differ by version.
+The checksums of tinyshakespeare, enwik8 and text8 are those that many independent projects publish; the first
+was also computed from a copy of ours. Gutenberg revises its books, so those have none, and neither have the
+texts that ship with Python, which differ by version.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,10 @@ Origin = FromPython | Download | Books
 
 @dataclass(frozen=True)
 class NamedCorpus:
-    """A corpus known by name. `size` is in bytes of UTF-8, about right where the text has no fixed version."""
+    """A corpus known by name.
+
+    `size` is in bytes of UTF-8, about right where the text has no fixed version.
+    """
 
     name: str
     description: str

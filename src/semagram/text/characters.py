@@ -1,7 +1,7 @@
 """Characters as tokens: one id for each distinct character of the training text, in code-point order.
 
-The smallest vocabulary, and the one in which published character-level numbers are stated. A text with a character
-that the training text lacks cannot be written; `Bytes` can write every text.
+The smallest vocabulary, and the one in which published character-level numbers are stated. A text with a
+character that the training text lacks cannot be written; `Bytes` can write every text.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,14 @@ class Characters:
     """One token for each distinct character of the training text."""
 
     def train(self, text: str) -> "CharacterTokenizer":
-        """Return the tokenizer whose vocabulary is the sorted characters of `text`. UserError if there are none."""
+        """Return the tokenizer whose vocabulary is the sorted characters of `text`.
+
+        UserError if there are none.
+        """
         if not text:
-            raise UserError("the training text is empty: a vocabulary of characters needs at least one character.")
+            raise UserError(
+                "the training text is empty: a vocabulary of characters needs at least one character."
+            )
         utf8(text)
         return CharacterTokenizer("".join(sorted(set(text))))
 
@@ -35,16 +40,20 @@ class CharacterTokenizer(Tokenizer):
 
     def __post_init__(self) -> None:
         if not self.characters or list(self.characters) != sorted(set(self.characters)):
-            raise UserError(f"the characters must be distinct, sorted and not none; given {self.characters[:40]!r}.")
+            raise UserError(
+                f"the characters must be distinct, sorted and not none; given {self.characters[:40]!r}."
+            )
         utf8(self.characters)
 
-    @cached_property
-    def token_bytes(self) -> tuple[bytes, ...]:
-        """Each character in UTF-8."""
+    def list_tokens(self) -> tuple[bytes, ...]:
+        """Return each character in UTF-8."""
         return tuple(character.encode("utf-8") for character in self.characters)
 
     def encode(self, text: str) -> Ids:
-        """Return one id a character, shape (len(text),). UserError names the characters outside the vocabulary."""
+        """Return one id a character, shape (len(text),).
+
+        UserError names the characters outside the vocabulary.
+        """
         utf8(text)
         wanted = _code_points(text)
         ids = np.searchsorted(self._vocabulary, wanted)
@@ -63,10 +72,11 @@ class CharacterTokenizer(Tokenizer):
 
     def _complaint(self, text: str, first: int) -> str:
         unknown = list(dict.fromkeys(c for c in text[first:] if c not in self.characters))
-        shown = ", ".join(map(repr, unknown[:5])) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        shown = ", ".join(map(repr, unknown[:5])) + more
         return (
-            f"the text holds characters outside the vocabulary of {self.vocabulary_size}: {shown}; the first, "
-            f"{text[first]!r}, stands at position {first}. Bytes() has no such limit."
+            f"the text holds characters outside the vocabulary of {self.vocabulary_size}: {shown}; "
+            f"the first, {text[first]!r}, stands at position {first}. Bytes() has no such limit."
         )
 
 

@@ -1,7 +1,7 @@
 """From what the user names to one text: every source read, joined, and identified by a checksum.
 
-The same document given twice is read once. Otherwise the copy could fall into the held-out part, and a model would be
-praised for remembering it.
+The same document given twice is read once. Otherwise the copy could fall into the held-out part, and a model
+would be praised for remembering it.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from semagram.errors import UserError
 from semagram.text.catalogue import DEFAULT_CORPUS
-from semagram.text.fetch import Fetching
+from semagram.text.fetch import FETCHING, Fetching
 from semagram.text.places import Places
 from semagram.text.sources import Document, read_source
 from semagram.text.splits import Split
@@ -20,7 +20,7 @@ from semagram.text.splits import Split
 
 @dataclass(frozen=True)
 class Text:
-    """A text, the names of the documents it was joined from, its SHA-256 (of its UTF-8 form), and how to split it."""
+    """A text, the names of the documents in it, the SHA-256 of its UTF-8 form, and how to split it."""
 
     text: str
     names: tuple[str, ...]
@@ -40,25 +40,27 @@ def load_text(
     separator: str = "\n",
     data_folder: str | Path | None = None,
     cache_folder: str | Path | None = None,
-    fetching: Fetching = Fetching(),
+    fetching: Fetching = FETCHING,
 ) -> Text:
     """Return the text of all `sources`, in their order, with `separator` between two documents.
 
-    `encoding` is that of the user's files. `data_folder` (else $SEMAGRAM_DATA) is looked into for named corpora before
-    `cache_folder` (else $SEMAGRAM_CACHE, else the user's cache), and only then is one fetched. UserError, one line,
-    for whatever is missing, unreadable, empty or no text.
+    `encoding` is that of the user's files. `data_folder` (else $SEMAGRAM_DATA) is looked into for named
+    corpora before `cache_folder` (else $SEMAGRAM_CACHE, else the user's cache), and only then is one fetched.
+    UserError, one line, for whatever is missing, unreadable, empty or no text.
     """
     wanted = (sources,) if isinstance(sources, str) else tuple(sources)
     if not wanted:
         raise UserError("no source of text is given; name a file, a folder, a glob, - or a corpus.")
     places = Places.find(data_folder, cache_folder)
     documents: dict[str, Document] = {}
-    for source in wanted:
+    for source in dict.fromkeys(wanted):  # standard input, for one, can be read only once
         for document in read_source(source, places, encoding, fetching):
             documents.setdefault(document.identity, document)
     text = separator.join(document.text for document in documents.values())
     rules = {document.split for document in documents.values()}
-    rule = rules.pop() if len(rules) == 1 else None  # texts with different rules are split in the ordinary way
+    rule = (
+        rules.pop() if len(rules) == 1 else None
+    )  # texts with different rules are split in the ordinary way
     return Text(
         text=text,
         names=tuple(document.name for document in documents.values()),

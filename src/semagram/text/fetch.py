@@ -1,8 +1,9 @@
 """Fetch one file over HTTP so that it is there whole and right, or not there at all.
 
-Bytes go to NAME.part; only a file of the right size and checksum is renamed to NAME, in one step. A broken download
-goes on where it stopped, in this run or a later one, when there is a checksum or a size to judge the whole by, and
-otherwise begins again. Processes that want the same file (the ranks of a distributed run) wait for each other.
+Bytes go to NAME.part; only a file of the right size and checksum is renamed to NAME, in one step. A broken
+download goes on where it stopped, in this run or a later one, when there is a checksum or a size to judge the
+whole by, and otherwise begins again. Processes that want the same file (the ranks of a distributed run) wait
+for each other.
 """
 
 import hashlib
@@ -11,12 +12,12 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from semagram.errors import UserError
+from semagram.text.locks import one_at_a_time
 
 _CHUNK = 1 << 16
 _WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
@@ -26,8 +27,8 @@ _WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
 class Fetching:
     """Manners on the network. `timeout`: seconds to wait for a connection and for each next piece.
 
-    `attempts`: how often to try in all. `pause`: seconds before the second attempt (doubled before each further one)
-    and between two books. `progress`: called with (address, bytes so far, bytes in all or None).
+    `attempts`: how often to try in all. `pause`: seconds before the second attempt (doubled before each
+    further one) and between two books. `progress`: called with (address, bytes so far, bytes in all or None).
     """
 
     timeout: float = 30.0
@@ -38,9 +39,12 @@ class Fetching:
     def __post_init__(self) -> None:
         if self.timeout <= 0 or self.attempts < 1 or self.pause < 0:
             raise UserError(
-                f"timeout must be above 0, attempts at least 1 and pause at least 0; given timeout={self.timeout}, "
-                f"attempts={self.attempts}, pause={self.pause}."
+                f"timeout must be above 0, attempts at least 1 and pause at least 0; given "
+                f"timeout={self.timeout}, attempts={self.attempts}, pause={self.pause}."
             )
+
+
+FETCHING = Fetching()
 
 
 class _Broken(Exception):
@@ -55,31 +59,30 @@ def fetch(
     sha256: str | None = None,
     check: Callable[[Path], str | None] | None = None,
     hint: str = "",
-    fetching: Fetching = Fetching(),
+    fetching: Fetching = FETCHING,
 ) -> Path:
     """Return `path`, after fetching `address` (http or https) to it unless it is there already.
 
-    `size` in bytes, `sha256` in hexadecimal and `check` (which returns what is wrong, or None) judge the whole file;
-    one that fails is deleted. UserError, naming the address and where the file may be put by hand, when the address
-    cannot be reached, refuses, is too slow or gives the wrong file. `hint` is added to it.
+    `size` in bytes, `sha256` in hexadecimal and `check` (which returns what is wrong, or None) judge the
+    whole file; one that fails is deleted. UserError, naming the address and where the file may be put by
+    hand, when the address cannot be reached, refuses, is too slow or gives the wrong file. `hint` is added to
+    it.
     """
     if not address.lower().startswith(("http://", "https://")):
         raise UserError(f'the address "{address}" must begin with http:// or https://.')
     part = path.with_name(path.name + ".part")
     by_hand = f" You can put the file at {path} yourself.{' ' + hint if hint else ''}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(path.with_name(f".{path.name}.lock")):
-            if not path.is_file():
-                # Without size or checksum nothing could tell whether the ends of two downloads fit.
-                resumable = size is not None or sha256 is not None
-                _download(address, part, size, resumable, fetching, by_hand)
-                _judge(address, part, size, sha256, check, by_hand)
-                os.replace(part, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}. SEMAGRAM_CACHE names another folder for fetched files."
-        ) from None
+    with one_at_a_time(path):
+        if path.is_file():
+            return path
+        # Without size or checksum nothing could tell whether the ends of two downloads fit.
+        resumable = size is not None or sha256 is not None
+        try:
+            _download(address, part, size, resumable, fetching, by_hand)
+            _judge(address, part, size, sha256, check, by_hand)
+            os.replace(part, path)
+        except OSError as error:  # the network's own errors do not come up to here
+            raise UserError(f"cannot write {path}: {error.strerror or error}.") from None
     return path
 
 
@@ -93,9 +96,8 @@ def _download(
             return _attempt(address, part, size, fetching, by_hand)
         except _Broken as broken:
             if attempt == fetching.attempts:
-                raise UserError(
-                    f"could not fetch {address} in {attempt} attempt{'s' if attempt > 1 else ''}: {broken}.{by_hand}"
-                ) from None
+                times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
+                raise UserError(f"could not fetch {address} in {times}: {broken}.{by_hand}") from None
         time.sleep(fetching.pause * 2 ** (attempt - 1))
 
 
@@ -118,14 +120,17 @@ def _attempt(address: str, part: Path, size: int | None, fetching: Fetching, by_
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdigit() else size
         with open(part, "ab" if have else "wb") as file:
-            while chunk := _read(response, fetching):
+            # Nobody waits for a server that keeps the line open after the last byte, or never stops sending.
+            while (total is None or have < total) and (size is None or have <= size):
+                chunk = _read(response, fetching)
+                if not chunk:
+                    break
                 file.write(chunk)
                 have += len(chunk)
                 if fetching.progress is not None:
                     fetching.progress(address, have, total)
-                if size is not None and have > size:
-                    break  # `_judge` will say so; do not fill the disk
-    if total is not None and have < total:
+    too_long = size is not None and have > size  # `_judge` will say so
+    if total is not None and have < total and not too_long:
         raise _Broken(f"the connection broke after {have:,} of {total:,} bytes")
 
 
@@ -161,7 +166,7 @@ def _open(
 
 def _read(response: http.client.HTTPResponse, fetching: Fetching) -> bytes:
     try:
-        return response.read(_CHUNK)
+        return response.read1(_CHUNK)
     except TimeoutError:
         raise _Broken(f"no more bytes within {fetching.timeout:g} s") from None
     except (http.client.HTTPException, OSError) as error:
@@ -195,16 +200,3 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits. OSError if it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    """Hold `lock` against other processes where the system has file locks (not on Windows)."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with open(lock, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,7 +1,8 @@
 """Text from the user's own files: a file (plain, .gz, .bz2 or .xz), a folder, a glob, or standard input.
 
-The text is taken as it stands, line ends included; only a byte-order mark is dropped. Whatever is not text is refused
-with the place where it stops being text, since a model trained on half-decoded bytes looks like a bad model.
+The text is taken as it stands, line ends included; only a byte-order mark is dropped. Whatever is not text is
+refused with the place where it stops being text, since a model trained on half-decoded bytes looks like a bad
+model.
 """
 
 import bz2
@@ -16,7 +17,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from semagram.errors import UserError, nearest
+from semagram.errors import UserError, nearest, nearest_word
 
 _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
@@ -61,8 +62,10 @@ def decode_text(data: bytes, name: str, encoding: str = "utf-8") -> str:
         codec = codecs.lookup(encoding).name
         "".encode(encoding)
     except LookupError:
-        known = {alias.replace("_", "-") for alias in encodings.aliases.aliases}
-        raise UserError(f'"{encoding}" is no text encoding, e.g. utf-8 or latin-1.{nearest(encoding, known)}') from None
+        known = {"latin-1", *(alias.replace("_", "-") for alias in encodings.aliases.aliases)}
+        raise UserError(
+            f'"{encoding}" is no text encoding, e.g. utf-8 or latin-1.{nearest(encoding, known)}'
+        ) from None
     if not data:
         raise UserError(f"{name} is empty.")
     try:
@@ -70,11 +73,16 @@ def decode_text(data: bytes, name: str, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         raise UserError(
             f"{name} is not {encoding} text: byte 0x{data[error.start]:02x} at offset {error.start}. "
-            + (_guess(data) or "Set its encoding (older Western files: latin-1 or cp1252), or convert it to UTF-8.")
+            + (
+                _guess(data)
+                or "Set its encoding (older Western files: latin-1 or cp1252), or convert it to UTF-8."
+            )
         ) from None
     if "\0" in text:
         offset = len(text[: text.index("\0")].encode(encoding))
-        raise UserError(f"{name} is not text: NUL at offset {offset}. " + (_guess(data) or "It looks binary."))
+        raise UserError(
+            f"{name} is not text: NUL at offset {offset}. " + (_guess(data) or "It looks binary.")
+        )
     if not text:
         raise UserError(f"{name} is empty but for its byte-order mark.")
     return text
@@ -96,24 +104,31 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def list_glob(pattern: str) -> list[Path]:
-    """Return the files that match `pattern` (*, ?, [...], and ** for any depth), sorted. UserError if none do."""
+    """Return the files that match `pattern` (*, ?, [...], and ** for any depth), sorted.
+
+    UserError if none do.
+    """
     matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
     found = [Path(match) for match in matches if _has_content(Path(match))]
     if not found:
-        raise UserError(f"no file matches {pattern}." if not matches else f"what matches {pattern} is no file or empty.")
+        raise UserError(
+            f"no file matches {pattern}." if not matches else f"what matches {pattern} is no file or empty."
+        )
     return found
 
 
 def missing(given: str, also: tuple[str, ...] = ()) -> UserError:
-    """Return the error for a path that is not there, with the nearest name in its folder or among the words `also`."""
+    """Return the error for a path that is not there, with the nearest name in its folder or in `also`."""
     path = Path(given).expanduser()
     if path.parent != Path(".") and not path.parent.is_dir():
         return UserError(f'"{given}" does not exist: there is no folder {path.parent}.')
     try:
-        neighbours = {name: str(path.with_name(name)) for name in os.listdir(path.parent)}
+        neighbours = {name: str(Path(given).with_name(name)) for name in os.listdir(path.parent)}
     except OSError:
         neighbours = {}
-    suggestion = nearest(path.name, [*neighbours, *also])
+    allowed = {**dict.fromkeys(also), **neighbours}
+    word = nearest_word(path.name, allowed)
+    suggestion = f' Did you mean "{allowed[word] or word}"?' if word is not None else ""
     return UserError(f'"{given}" is neither a file, a folder nor a named corpus.{suggestion}')
 
 
@@ -125,4 +140,6 @@ def _has_content(path: Path) -> bool:
 
 
 def _guess(data: bytes) -> str:
-    return next((f"It looks like {kind}." for beginning, kind in _KNOWN_BEGINNINGS if data.startswith(beginning)), "")
+    return next(
+        (f"It looks like {kind}." for beginning, kind in _KNOWN_BEGINNINGS if data.startswith(beginning)), ""
+    )

@@ -1,7 +1,8 @@
 """Books of Project Gutenberg by number, without their licence header and footer.
 
-Each book is fetched once, politely (one request at a time, with a pause), kept as it came in the cache and stripped
-when read. SEMAGRAM_MIRROR_GUTENBERG names another site: its base address, or an address with {number} in it.
+Each book is fetched once, politely (one request at a time, with a pause), kept as it came in the cache and
+stripped when read. SEMAGRAM_MIRROR_GUTENBERG names another site: its base address, or an address with
+{number} in it.
 """
 
 import os
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 from semagram.errors import UserError
-from semagram.text.fetch import Fetching, fetch
+from semagram.text.fetch import FETCHING, Fetching, fetch
 from semagram.text.places import Places
 
 DEFAULT_MIRROR = "https://www.gutenberg.org"
@@ -18,8 +19,8 @@ MIRROR_VARIABLE = "SEMAGRAM_MIRROR_GUTENBERG"
 LARGEST_NUMBER = 999_999
 MOST_BOOKS = 200  # one command must not become a crawler
 
-# "*** START OF THIS PROJECT GUTENBERG EBOOK TITLE ***", with or without spaces, the title over one line or several;
-# before 2003 the header ended with the "small print".
+# "*** START OF THIS PROJECT GUTENBERG EBOOK TITLE ***", with or without spaces, the title over one line or
+# several; before 2003 the header ended with the "small print".
 _TITLE_AND_STARS = r"(?:[^*]|\*(?!\*\*)){0,400}?\*\*\*[ \t]*"
 _START = re.compile(
     r"^[ \t]*\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG E(?:BOOK|TEXT)" + _TITLE_AND_STARS + "$",
@@ -45,13 +46,15 @@ def parse_numbers(given: str) -> tuple[int, ...]:
         match = re.fullmatch(r"\s*([0-9]{1,6})(?:\s*-\s*([0-9]{1,6}))?\s*", item)
         if match is None:
             raise UserError(
-                f'"{item.strip()}" in gutenberg:{given} is no book number; allowed are numbers 1..{LARGEST_NUMBER}, '
-                f"lists and ranges, e.g. gutenberg:84,43 or gutenberg:10-12."
+                f'"{item.strip()}" in gutenberg:{given} is no book number; allowed are numbers '
+                f"1..{LARGEST_NUMBER}, lists and ranges, e.g. gutenberg:84,43 or gutenberg:10-12."
             )
         first = int(match[1])
         last = int(match[2] or match[1])
         if first < 1 or last < first:
-            raise UserError(f'"{item.strip()}" in gutenberg:{given} must be a number from 1 on, or a rising range.')
+            raise UserError(
+                f'"{item.strip()}" in gutenberg:{given} must be a number from 1 on, or a rising range.'
+            )
         if last - first >= MOST_BOOKS or len(numbers) >= MOST_BOOKS:
             raise UserError(f"gutenberg:{given} asks for more than {MOST_BOOKS} books; take fewer at once.")
         numbers.update(dict.fromkeys(range(first, last + 1)))
@@ -80,7 +83,7 @@ def find_book(number: int, places: Places) -> tuple[Path | None, bool]:
     return (own, True) if own is not None else (places.in_cache(*names), False)
 
 
-def load_books(numbers: tuple[int, ...], places: Places, fetching: Fetching = Fetching()) -> list[str]:
+def load_books(numbers: tuple[int, ...], places: Places, fetching: Fetching = FETCHING) -> list[str]:
     """Return the stripped text of each book, fetching those that are not on this machine.
 
     UserError if one cannot be fetched, is not readable text or is empty without its licence.
@@ -105,7 +108,7 @@ def load_books(numbers: tuple[int, ...], places: Places, fetching: Fetching = Fe
 
 
 def book_address(number: int) -> str:
-    """Return the address of a book's UTF-8 text at the mirror that the environment names, or the main site."""
+    """Return the address of a book's UTF-8 text at the mirror of the environment, or the main site."""
     mirror = os.environ.get(MIRROR_VARIABLE) or DEFAULT_MIRROR
     if "{number}" in mirror:
         return mirror.replace("{number}", str(number))

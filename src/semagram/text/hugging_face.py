@@ -1,7 +1,8 @@
 """Texts of the Hugging Face hub: `hf:name[:split][:column]`, through the optional package `datasets`.
 
 `hf:roneneldan/TinyStories`, `hf:roneneldan/TinyStories:train[:1%]:text`, and with the name of a configuration
-`hf:Salesforce/wikitext/wikitext-2-raw-v1:validation`. HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE work as everywhere.
+`hf:Salesforce/wikitext/wikitext-2-raw-v1:validation`. HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE work as
+everywhere.
 """
 
 import re
@@ -14,7 +15,7 @@ from semagram.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class HuggingFaceText:
-    """What a `hf:` source asks for; `column` None means the column `text`, or the only one that holds strings."""
+    """What a `hf:` source asks for; `column` None means `text`, or the only column of strings."""
 
     name: str
     configuration: str | None = None
@@ -46,7 +47,9 @@ def load_hugging_face(wanted: HuggingFaceText) -> str:
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise UserError("hf: sources need the package datasets; install it with: pip install datasets") from None
+        raise UserError(
+            "hf: sources need the package datasets; install it with: pip install datasets"
+        ) from None
     try:
         rows = datasets.load_dataset(wanted.name, wanted.configuration, split=wanted.split)
     except Exception as error:  # the package raises of many kinds, often with several lines
@@ -61,8 +64,8 @@ def _column(wanted: HuggingFaceText, features: Mapping[str, Any]) -> str:
     if wanted.column is not None:
         if wanted.column not in strings:
             raise UserError(
-                f'hf:{wanted.name} has no column "{wanted.column}" of strings; it has: {", ".join(strings) or "none"}.'
-                + nearest(wanted.column, strings)
+                f'hf:{wanted.name} has no column "{wanted.column}" of strings; '
+                f"it has: {', '.join(strings) or 'none'}." + nearest(wanted.column, strings)
             )
         return wanted.column
     if "text" in strings:

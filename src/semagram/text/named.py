@@ -13,9 +13,10 @@ from typing import Literal
 
 from semagram.errors import UserError
 from semagram.text.catalogue import CATALOGUE, Books, Download, FromPython, NamedCorpus
-from semagram.text.fetch import Fetching, fetch, file_sha256
+from semagram.text.fetch import FETCHING, Fetching, fetch, file_sha256
 from semagram.text.files import read_file
 from semagram.text.gutenberg import book_address, find_book, load_books
+from semagram.text.locks import one_at_a_time
 from semagram.text.places import Places
 
 Whereabouts = Literal["path", "cached", "with Python", "to fetch"]
@@ -23,10 +24,12 @@ Whereabouts = Literal["path", "cached", "with Python", "to fetch"]
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """A line of `semagram corpora`. `size` is in bytes; `checked` says what vouches for the text when it is read.
+    """A line of `semagram corpora`.
 
-    `where` is `path` (the user's data folder), `cached`, `with Python` or `to fetch`, and `place` the file, files or
-    address that this means.
+    `size` is in bytes; `checked` says what vouches for the text when it is read.
+
+    `where` is `path` (the user's data folder), `cached`, `with Python` or `to fetch`, and `place` the file,
+    files or address that this means.
     """
 
     name: str
@@ -38,13 +41,18 @@ class CorpusInfo:
     place: str
 
 
-def corpora(data_folder: str | Path | None = None, cache_folder: str | Path | None = None) -> list[CorpusInfo]:
-    """Return every named corpus and where it is; folders as in `load_text`. UserError if one named does not exist."""
+def corpora(
+    data_folder: str | Path | None = None, cache_folder: str | Path | None = None
+) -> list[CorpusInfo]:
+    """Return every named corpus and where it is; folders as in `load_text`.
+
+    UserError if one named does not exist.
+    """
     places = Places.find(data_folder, cache_folder)
     return [_info(corpus, places) for corpus in CATALOGUE]
 
 
-def read_named(corpus: NamedCorpus, places: Places, fetching: Fetching = Fetching()) -> tuple[str, ...]:
+def read_named(corpus: NamedCorpus, places: Places, fetching: Fetching = FETCHING) -> tuple[str, ...]:
     """Return the text of `corpus`, or its texts where it is several books, fetching what is not here.
 
     UserError if it cannot be had, or if a file under its name is another text.
@@ -64,12 +72,12 @@ def read_named(corpus: NamedCorpus, places: Places, fetching: Fetching = Fetchin
 
 
 def address_of(name: str, origin: Download) -> str:
-    """Return where to fetch from: $SEMAGRAM_MIRROR_<NAME> (a whole address) if set, else the usual address."""
+    """Return where to fetch from: $SEMAGRAM_MIRROR_<NAME>, a whole address, or the usual one."""
     return os.environ.get(mirror_variable(name)) or origin.address
 
 
 def mirror_variable(name: str) -> str:
-    """Return the environment variable that names another address for a corpus, e.g. SEMAGRAM_MIRROR_ENWIK8."""
+    """Return the environment variable that names a corpus's address, e.g. SEMAGRAM_MIRROR_ENWIK8."""
     return "SEMAGRAM_MIRROR_" + name.upper().replace("-", "_")
 
 
@@ -101,27 +109,35 @@ def _info(corpus: NamedCorpus, places: Places) -> CorpusInfo:
 
 
 def _fetch_text(name: str, origin: Download, places: Places, fetching: Fetching) -> Path:
-    archived = origin.member is not None
-    path = fetch(
+    path = places.cache / f"{name}.txt"
+    if origin.member is None:
+        return _fetch_file(name, origin, path, fetching)
+    with one_at_a_time(path):
+        if not path.is_file():  # else another process was faster
+            archive = _fetch_file(name, origin, path.with_suffix(".zip"), fetching)
+            _unpack(origin, origin.member, archive, path)
+    return path
+
+
+def _fetch_file(name: str, origin: Download, path: Path, fetching: Fetching) -> Path:
+    variable = mirror_variable(name)
+    return fetch(
         address_of(name, origin),
-        places.cache / (f"{name}.zip" if archived else f"{name}.txt"),
+        path,
         size=origin.size,
         sha256=origin.sha256,
-        hint=f"{mirror_variable(name)} names another address, SEMAGRAM_DATA a folder that holds {name}.txt.",
+        hint=f"{variable} names another address, SEMAGRAM_DATA a folder that holds {name}.txt.",
         fetching=fetching,
     )
-    return _unpack(name, origin, path) if archived else path
 
 
-def _unpack(name: str, origin: Download, archive: Path) -> Path:
-    """Put the member of the ZIP beside it, checked and in one step, and remove the ZIP."""
-    path = archive.with_name(name)
-    part = archive.with_name(f"{name}.{os.getpid()}.part")  # each process its own: they may unpack at once
+def _unpack(origin: Download, member: str, archive: Path, path: Path) -> None:
+    """Put the member of the ZIP at `path`, checked and in one step, and remove the ZIP."""
+    part = path.with_name(f"{path.name}.part")
     digest = hashlib.sha256()
     try:
-        with zipfile.ZipFile(archive) as opened, opened.open(origin.member or name) as source, open(part, "wb") as file:
-            # One byte more than expected shows that it is too long, without unpacking all of a hostile archive.
-            left = origin.text_size + 1
+        with zipfile.ZipFile(archive) as opened, opened.open(member) as source, open(part, "wb") as file:
+            left = origin.text_size + 1  # a byte too many tells enough: no archive fills the disk
             while chunk := source.read(min(left, 1 << 20)):
                 digest.update(chunk)
                 file.write(chunk)
@@ -131,13 +147,12 @@ def _unpack(name: str, origin: Download, archive: Path) -> Path:
         os.replace(part, path)
     except (zipfile.BadZipFile, KeyError, EOFError, zlib.error, NotImplementedError) as error:
         archive.unlink(missing_ok=True)
-        raise UserError(f"{archive} is not the archive of {name} and was deleted: {error}.") from None
-    except OSError as error:
-        raise UserError(f"cannot unpack {archive}: {error.strerror or error}.") from None
-    finally:
         part.unlink(missing_ok=True)
+        raise UserError(f"{archive} is not the archive of {path.stem} and was deleted: {error}.") from None
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"cannot unpack {archive}: {error.strerror or error}.") from None
     archive.unlink(missing_ok=True)
-    return path
 
 
 def _verify(name: str, origin: Download, path: Path) -> None:
@@ -147,6 +162,7 @@ def _verify(name: str, origin: Download, path: Path) -> None:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from None
     if sha256 != origin.text_sha256:
         raise UserError(
-            f"{path} is not {name}: it has {size:,} bytes and SHA-256 {sha256}, expected {origin.text_size:,} and "
-            f"{origin.text_sha256}. Remove it to fetch {name}, or give its path to use it as it is."
+            f"{path} is not {name}: it has {size:,} bytes and SHA-256 {sha256}, expected "
+            f"{origin.text_size:,} and {origin.text_sha256}. "
+            f"Remove it to fetch {name}, or give its path to use it as it is."
         )

@@ -1,7 +1,8 @@
 """Where texts lie on this machine: the user's data folder, and the cache for what was fetched.
 
-Both hold a text under its name: `tinyshakespeare` or `tinyshakespeare.txt`; Gutenberg books are `gutenberg/84.txt` or
-`pg84.txt`, as the site names them. Dropping a file there by hand is as good as fetching it.
+Both hold a text under its name: `tinyshakespeare` or `tinyshakespeare.txt`; Gutenberg books are
+`gutenberg/84.txt` or `pg84.txt`, as the site names them. Dropping a file there by hand is as good as fetching
+it.
 """
 
 import os
@@ -21,7 +22,7 @@ class Places:
 
     @classmethod
     def find(cls, data_folder: str | Path | None = None, cache_folder: str | Path | None = None) -> "Places":
-        """Return the folders: the arguments, else $SEMAGRAM_DATA and $SEMAGRAM_CACHE, else none and the user's cache.
+        """Return the folders: as given, else by $SEMAGRAM_DATA and $SEMAGRAM_CACHE, else the usual ones.
 
         UserError if a data folder is named that does not exist.
         """
@@ -48,7 +49,9 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 def _user_cache() -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "semagram" / "cache"
+        return (
+            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "semagram" / "cache"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "semagram"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semagram"

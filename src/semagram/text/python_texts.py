@@ -7,13 +7,15 @@ import ast
 import sysconfig
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from semagram.errors import UserError
 
 # Tests are no prose and no model code; bundled wheels and the build's own settings differ per machine.
-_SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "__pycache__", "site-packages", "dist-packages", "_bundled"})
+_SKIPPED_FOLDERS = frozenset(
+    {"test", "tests", "idle_test", "__pycache__", "site-packages", "dist-packages", "_bundled"}
+)
 _SKIPPED_FILES = "_sysconfigdata"
 
 
@@ -37,14 +39,14 @@ def library_docstrings(folder: Path | None = None) -> str:
                 tree = ast.parse(source)
         except (SyntaxError, ValueError):
             continue  # templates and files for other versions
-        found += [docstring for docstring in _docstrings(tree) if _is_plain(docstring)]
+        found += [docstring for docstring in _docstrings([tree]) if _is_plain(docstring)]
     if not found:
         raise UserError(f"no docstrings below {folder or _library()}: this Python comes without its sources.")
     return "\n\n".join(found) + "\n"
 
 
 def library_code(folder: Path | None = None) -> str:
-    """Return the source of the standard library (or of the *.py below `folder`), files in the order of their paths.
+    """Return the source of the standard library (or of the *.py below `folder`), sorted by path.
 
     UserError if there is none.
     """
@@ -70,17 +72,23 @@ def _sources(folder: Path | None) -> Iterator[str]:
                 continue
 
 
-def _docstrings(tree: ast.Module) -> Iterator[str]:
-    """Docstrings in the order in which they stand in the file."""
-    owners = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    for node in sorted(owners, key=lambda node: getattr(node, "lineno", 0)):
-        docstring = ast.get_docstring(node)
-        if docstring:
-            yield docstring
+def _docstrings(body: Iterable[ast.AST]) -> Iterator[str]:
+    """The docstrings of the definitions in `body` and of all inside them, as they stand."""
+    for node in body:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                yield docstring
+        for field in (
+            "body",
+            "handlers",
+            "orelse",
+            "finalbody",
+            "cases",
+        ):  # statements only: expressions have none
+            inner = getattr(node, field, None)
+            if isinstance(inner, list):
+                yield from _docstrings(inner)
 
 
 def _is_plain(text: str) -> bool:

@@ -1,7 +1,8 @@
 """What a user may write where a text is wanted, and the documents it stands for.
 
-A path, a folder, a glob, `-`, a named corpus, `gutenberg:NUMBERS` or `hf:NAME`. What exists as a path is that path;
-then come the user's data folder, the names we know, and at last the error, with the nearest of all these.
+A path, a folder, a glob, `-`, a named corpus, `gutenberg:NUMBERS` or `hf:NAME`. What exists as a path is that
+path; then come the user's data folder, the names we know, and at last the error, with the nearest of all
+these.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from semagram.errors import UserError
 from semagram.text import files
 from semagram.text.catalogue import CATALOGUE, find_named
-from semagram.text.fetch import Fetching
+from semagram.text.fetch import FETCHING, Fetching
 from semagram.text.gutenberg import load_books, parse_numbers
 from semagram.text.hugging_face import load_hugging_face, parse_hugging_face
 from semagram.text.named import read_named
@@ -21,7 +22,10 @@ from semagram.text.splits import Split
 
 @dataclass(frozen=True)
 class Document:
-    """One text with its name. `identity` is equal for the same file given in two ways; `split`, if it has a rule."""
+    """One text with its name.
+
+    `identity` is equal for the same file given in two ways; `split`, if it has a rule.
+    """
 
     name: str
     text: str
@@ -30,7 +34,7 @@ class Document:
 
 
 def read_source(
-    source: str, places: Places, encoding: str = "utf-8", fetching: Fetching = Fetching()
+    source: str, places: Places, encoding: str = "utf-8", fetching: Fetching = FETCHING
 ) -> list[Document]:
     """Return the documents that `source` stands for, at least one. UserError says why there is none."""
     expanded = os.path.expanduser(source)

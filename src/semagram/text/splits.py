@@ -1,7 +1,7 @@
 """Cutting a text in two or three by position: the beginning to learn from, the end to be judged on.
 
-By position, because neighbouring passages resemble each other: held-out pieces drawn at random from the middle would
-be half known.
+By position, because neighbouring passages resemble each other: held-out pieces drawn at random from the
+middle would be half known.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from semagram.errors import UserError
 class Split:
     """Fractions of a text, from its beginning on: they lie in 0..1 and sum to 1.
 
-    With `in_bytes` they are fractions of the UTF-8 bytes, as the enwik8 literature counts (90, 5 and 5 MB); a cut that
-    would fall inside a character moves to just before it. Otherwise they are fractions of the characters.
+    With `in_bytes` they are fractions of the UTF-8 bytes, as the enwik8 literature counts (90, 5 and 5 MB); a
+    cut that would fall inside a character moves to just before it. Otherwise they are fractions of the
+    characters.
     """
 
     train: float = 0.9
@@ -26,8 +27,8 @@ class Split:
         parts = (self.train, self.validation, self.test)
         if not all(0 <= part <= 1 for part in parts) or abs(sum(parts) - 1) > 1e-9 or self.train == 0:
             raise UserError(
-                f"a split needs fractions 0..1 with sum 1 and something to train on; given train={self.train}, "
-                f"validation={self.validation}, test={self.test} (sum {sum(parts):g})."
+                f"a split needs fractions 0..1 with sum 1 and something to train on; given "
+                f"train={self.train}, validation={self.validation}, test={self.test} (sum {sum(parts):g})."
             )
 
     def cut(self, text: str) -> tuple[str, str, str]:
@@ -47,7 +48,7 @@ class Split:
 
 
 def split(text: str, train: float = 0.9) -> tuple[str, str]:
-    """Return (train, validation): the first `train` (a fraction, 0 < train <= 1) of the characters, and the rest."""
+    """Return (train, validation): the first `train`, 0 < train <= 1, of the characters, and the rest."""
     beginning, end, _ = Split(train=train, validation=1 - train).cut(text)
     return beginning, end
 

@@ -1,7 +1,8 @@
 """Text as it is being written: tokens go in, whole characters come out.
 
-A character may be spread over several tokens, and half of it cannot be shown. The decoder keeps the unfinished bytes
-back until the rest arrives. All that it returns, joined, equals `tokenizer.decode` of all ids pushed.
+A character may be spread over several tokens, and half of it cannot be shown. The decoder keeps the
+unfinished bytes back until the rest arrives. All that it returns, joined, equals `tokenizer.decode` of all
+ids pushed.
 """
 
 import codecs
@@ -22,11 +23,17 @@ class StreamingDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, ids: Sequence[int] | NDArray[Any]) -> str:
-        """Return the characters that `ids`, n more tokens, complete. UserError for ids that `decode` refuses."""
+        """Return the characters that `ids`, n more tokens, complete.
+
+        UserError for ids that `decode` refuses.
+        """
         return self._decoder.decode(self._tokenizer.bytes_of(ids))
 
     def finish(self) -> str:
-        """Return what is left: '', or U+FFFD for a character that was never completed. Then a new text may begin."""
+        """Return what is left: '', or U+FFFD for a character that was never completed.
+
+        Then a new text may begin.
+        """
         tail = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return tail

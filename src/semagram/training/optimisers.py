@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from semagram.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from semagram.training.stepper import Stepper
 
 
 @dataclass(frozen=True)
@@ -17,6 +25,21 @@ class AdamW:
     """Decay of the gradient's square."""
     weight_decay: float = 0.1
     """Of matrices; gains and embeddings are not decayed."""
+
+    def __post_init__(self) -> None:
+        _above_zero("rate", self.rate)
+        _shares(beta1=self.beta1, beta2=self.beta2)
+        _not_below_zero("weight_decay", self.weight_decay)
+
+    def build(self, network: nn.Module) -> Stepper:
+        """The optimiser of every parameter that learns."""
+        from semagram.training.parameters import parts_of
+        from semagram.training.stepper import Stepper
+
+        decayed = [p for p in parts_of(network) if p.role.decayed]
+        kept = [p for p in parts_of(network) if not p.role.decayed]
+        groups = [(decayed, self.rate, self.weight_decay), (kept, self.rate, 0.0)]
+        return Stepper(groups, (self.beta1, self.beta2))
 
 
 @dataclass(frozen=True)
@@ -34,5 +57,44 @@ class Muon:
     steps: int = 5
     """Newton-Schulz iterations of the orthogonalisation."""
 
+    def __post_init__(self) -> None:
+        _above_zero("rate", self.rate)
+        _above_zero("adam_rate", self.adam_rate)
+        _shares(momentum=self.momentum)
+        _not_below_zero("weight_decay", self.weight_decay)
+        if self.steps < 1:
+            raise UserError(f"training.optimiser.steps must be at least 1, got {self.steps}.")
+
+    def build(self, network: nn.Module) -> Stepper:
+        """The optimiser of every parameter that learns."""
+        from semagram.training import muon
+        from semagram.training.parameters import Role, parts_of
+        from semagram.training.stepper import Stepper
+
+        parts = parts_of(network)
+        hidden = [p for p in parts if p.role is Role.HIDDEN]
+        rest = [p for p in parts if p.role is not Role.HIDDEN]
+        matrices = muon.Muon(hidden, self.momentum, self.weight_decay, self.steps)
+        return Stepper([(rest, self.adam_rate, 0.0)], _ADAM_BESIDE_MUON, (matrices, self.rate))
+
 
 Optimiser = AdamW | Muon
+
+_ADAM_BESIDE_MUON = (0.9, 0.95)
+"""Betas of the AdamW that steps what Muon does not (the habit of the Muon speed runs)."""
+
+
+def _above_zero(name: str, value: float) -> None:
+    if not value > 0:
+        raise UserError(f"training.optimiser.{name} must be above 0, got {value}.")
+
+
+def _not_below_zero(name: str, value: float) -> None:
+    if not value >= 0:
+        raise UserError(f"training.optimiser.{name} must be 0 or more, got {value}.")
+
+
+def _shares(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise UserError(f"training.optimiser.{name} must be from 0 up to, not including, 1; got {value}.")

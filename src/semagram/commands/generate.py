@@ -1,0 +1,86 @@
+"""``semagram generate RUN --prompt "Once"``: continue a prompt, as it is written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from semagram.commands.options import parse
+from semagram.errors import UserError
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Continue a prompt with a trained model."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folder of the trained model."""
+    prompt: tuple[str, ...] = ("",)
+    """Beginning of the text; several are continued in one batch."""
+    prompt_file: Path | None = None
+    """Read the prompt from a file."""
+    tokens: int = 300
+    """Tokens to write."""
+    temperature: float = 0.8
+    """Below 1 sharpens, above 1 flattens, 0 always takes the likeliest."""
+    top_k: int | None = None
+    """Keep the k likeliest tokens."""
+    top_p: float | None = None
+    """Keep the likeliest tokens that together have this probability."""
+    min_p: float | None = None
+    """Keep tokens at least this share as likely as the likeliest."""
+    repetition_penalty: float = 1.0
+    """Above 1: tokens already in the text become less likely."""
+    stop: str | None = None
+    """End before this text."""
+    samples: int = 1
+    """Texts for each prompt."""
+    seed: int = 0
+    """Of the draws; the same seed writes the same text."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the texts as JSON when they are done."""
+
+
+def run(arguments: list[str]) -> int:
+    """The command."""
+    options = parse(Generate, arguments, "semagram generate")
+    prompts = list(options.prompt)
+    if options.prompt_file is not None:
+        if not options.prompt_file.is_file():
+            raise UserError(f"there is no file {options.prompt_file}.")
+        prompts = [options.prompt_file.read_text(encoding="utf-8")]
+    from semagram.trained import load
+
+    model = load(options.run)
+    live = len(prompts) == 1 and options.samples == 1 and not options.json
+    if live:
+        print(prompts[0], end="", flush=True)
+    # A stop text may show its beginning before it is complete, so with one the text is printed at the end.
+    streaming = live and not options.stop
+    texts = model.generate(
+        prompts,
+        options.tokens,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        repetition_penalty=options.repetition_penalty,
+        stop=options.stop,
+        samples=options.samples,
+        seed=options.seed,
+        stream=(lambda _row, piece: print(piece, end="", flush=True)) if streaming else None,
+    )
+    if options.json:
+        json.dump({"texts": texts}, sys.stdout, ensure_ascii=False)
+        print()
+    elif live:
+        print("" if streaming else texts[0][len(prompts[0]) :])
+    else:
+        for number, text in enumerate(texts, start=1):
+            print(f"--- {number} ---\n{text}")
+    return 0

@@ -1,0 +1,1 @@
+"""Many runs, one answer: training from a recipe, comparisons, reports."""

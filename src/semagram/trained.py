@@ -1,0 +1,230 @@
+"""A trained model: network, tokenizer and experiment together; the object that users hold.
+
+It generates, scores, compresses and can be saved, loaded and shared. Its folder holds ``config.json`` (the
+experiment), ``tokenizer.json`` and ``model.safetensors``; a run folder is such a folder with its records beside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from semagram.config import dumps, fingerprint, from_json
+from semagram.errors import UserError
+from semagram.experiment import Experiment
+from semagram.models.contract import Network
+from semagram.predictors import predictor_of
+from semagram.predictors.contract import Predictor
+from semagram.text.streaming import StreamingDecoder
+from semagram.text.tokenizer import Tokenizer
+from semagram.text.tokenizers import tokenizer_from_json
+from semagram.verbs.generate import generate
+from semagram.verbs.sampling import Sampling
+
+if TYPE_CHECKING:
+    from semagram.verbs.audit import AuditReport
+    from semagram.verbs.score import Score
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+
+
+class TrainedModel:
+    """A network with its tokenizer and the experiment it came from."""
+
+    def __init__(self, experiment: Experiment, tokenizer: Tokenizer, network: torch.nn.Module) -> None:
+        self.experiment = experiment
+        self.tokenizer = tokenizer
+        self.network = network.eval()
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The model under the predictor contract; the four verbs need no more."""
+        network: Network = self.network  # type: ignore[assignment]
+        return predictor_of(network, self.experiment.layout, self.experiment.writing)
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 (hex) over experiment, tokenizer and weights: what a compressed file says it was made with."""
+        digest = hashlib.sha256((fingerprint(self.experiment) + self.tokenizer.fingerprint).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def generate(
+        self,
+        prompt: str | Sequence[str] = "",
+        tokens: int = 200,
+        *,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        stop: str | None = None,
+        samples: int = 1,
+        seed: int = 0,
+        stream: Callable[[int, str], None] | None = None,
+    ) -> str | list[str]:
+        """Continue a prompt (or several, of any lengths, in one batch) by ``tokens`` tokens.
+
+        Returns prompt and continuation: a string for one prompt and one sample, otherwise a list, the samples of
+        a prompt together. ``stop`` ends a text before its first occurrence. ``stream(row, text)`` is called with
+        each piece of text as it is written.
+        """
+        if tokens < 0:
+            raise UserError(f"tokens must be 0 or more, got {tokens}.")
+        if samples < 1:
+            raise UserError(f"samples must be at least 1, got {samples}.")
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        rows = [text for text in prompts for _ in range(samples)]
+        sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
+        decoders = [StreamingDecoder(self.tokenizer) for _ in rows]
+
+        def told(row: int, token: int) -> None:
+            piece = decoders[row].push([token])
+            if piece and stream is not None:
+                stream(row, piece)
+
+        def ended(row: int, new: list[int]) -> bool:
+            return bool(stop) and stop in self.tokenizer.decode(new, partial=True)
+
+        encoded = [self.tokenizer.encode(text) for text in rows]
+        written = generate(
+            self.predictor,
+            encoded,
+            tokens,
+            sampling,
+            seed=seed,
+            stream=told if stream is not None else None,
+            finished=ended if stop else None,
+        )
+        texts = []
+        for row, text in enumerate(rows):
+            if stream is not None and (rest := decoders[row].finish()):
+                stream(row, rest)
+            new = self.tokenizer.decode(written[row][len(encoded[row]) :])
+            texts.append(text + (new.split(stop)[0] if stop else new))
+        return texts[0] if isinstance(prompt, str) and samples == 1 else texts
+
+    def score(self, text: str) -> Score:
+        """Nats and bits of ``text``, read in the same windows that ``compress`` reads."""
+        from semagram.verbs.score import score
+
+        return score(self.predictor, self.encode(text))
+
+    def audit(self, text: str) -> AuditReport:
+        """Look for leaks and dishonest numbers on ``text`` (see ``semagram.audit``)."""
+        from semagram.verbs.audit import audit
+
+        return audit(self.predictor, self.encode(text))
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids ``(m,)``; raises ``UserError`` for an empty text or one the vocabulary cannot spell."""
+        if not text:
+            raise UserError("the text is empty: there is nothing to read.")
+        return self.tokenizer.encode(text)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write config, tokenizer and weights into ``folder`` (made if missing)."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(dumps(self.experiment), encoding="utf-8")
+        (folder / TOKENIZER).write_text(json.dumps(self.tokenizer.to_json(), ensure_ascii=False), encoding="utf-8")
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        return folder
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """``save`` under the name that Hugging Face users expect."""
+        return self.save(folder)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> TrainedModel:
+        """From a folder, or from a repository ``owner/name`` on the Hugging Face hub (needs a network)."""
+        if Path(name).exists():
+            return load(name)
+        from huggingface_hub import snapshot_download
+
+        return load(snapshot_download(str(name), allow_patterns=[CONFIG, TOKENIZER, WEIGHTS]))
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Upload to the Hugging Face hub as ``owner/name``; returns the address. Needs a network and a login."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(folder)
+            card = f"---\nlibrary_name: semagram\n---\n\n# {name}\n\nTrained with semagram: `{self.experiment.name}`.\n"
+            (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+            address = api.create_repo(name, private=private, exist_ok=True)
+            api.upload_folder(repo_id=name, folder_path=folder)
+        return str(address)
+
+
+def load(folder: str | Path, *, device: str = "cpu") -> TrainedModel:
+    """The trained model in ``folder`` (a run, or what ``save`` wrote); raises ``UserError`` when it is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; a run is the folder that 'semagram train --out' made.")
+    missing = [name for name in (CONFIG, TOKENIZER, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        hint = " The run has not finished: go on with 'semagram train --resume'." if missing == [WEIGHTS] else ""
+        raise UserError(f"{folder} is not a trained model: it has no {' and no '.join(missing)}.{hint}")
+    experiment = from_json(Experiment, read_json(folder / CONFIG), str(folder / CONFIG))
+    tokenizer = tokenizer_from_json(read_json(folder / TOKENIZER))
+    network = experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
+    load_weights(network, folder / WEIGHTS)
+    return TrainedModel(experiment, tokenizer, network.to(device))
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in ``path``; raises ``UserError`` when it is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is damaged: {error}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is damaged: it holds {type(data).__name__}, not an object.")
+    return data
+
+
+def load_weights(network: torch.nn.Module, path: Path) -> None:
+    """Fill ``network`` from a safetensors file; raises ``UserError`` naming what does not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged or not a safetensors file: {error}.") from None
+    wanted = network.state_dict()
+    problems = [f"no {name}" for name in wanted if name not in tensors]
+    problems += [f"an unknown {name}" for name in tensors if name not in wanted]
+    problems += [
+        f"{name} of shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in tensors and tensors[name].shape != wanted[name].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise UserError(
+            f"{path} does not fit the config and tokenizer beside it: it has {'; '.join(problems[:3])}{more}."
+        )
+    network.load_state_dict(tensors)

@@ -1,0 +1,106 @@
+"""One training step: batch, example, loss, gradient, clip, optimiser. Everything in it depends on (seed, step) only."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from semagram.layouts.geometry import Geometry
+from semagram.objectives import Example, Objective, weighted_nats
+from semagram.training.batches import Batches
+from semagram.training.seeds import Purpose, seed_network, seed_of
+from semagram.training.stepper import Stepper
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class Diverged(Exception):
+    """The loss or its gradient is not finite, or the loss is past all sense; the weights were not touched."""
+
+
+def nats(network: Any, example: Example, geometry: Geometry) -> Tensor:
+    """The loss of an example, nats a token. The one place where training asks the network."""
+    return weighted_nats(network(example.inputs, geometry), example)
+
+
+def highest_sane_loss(vocabulary_size: int) -> float:
+    """Nats a token above which a run has exploded: five times those of knowing nothing, and ten more."""
+    return 5 * math.log(vocabulary_size) + 10
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingStep:
+    """``take(step, factor)`` takes one. ``network`` is what Fabric made of the network."""
+
+    fabric: Fabric
+    network: nn.Module
+    objective: Objective
+    geometry: Geometry
+    batches: Batches
+    stepper: Stepper
+    mask_id: int
+    seed: int
+    accumulate: int
+    clip: float | None
+    generator: torch.Generator
+
+    def gradient(self, step: int) -> float:
+        """Set the gradients of the batch of ``step``; its loss, nats a token. Raises ``Diverged``."""
+        ids = self.batches.at(step).ids.to(self.geometry.coords.device)
+        self.generator.manual_seed(seed_of(self.seed, step, Purpose.EXAMPLE))
+        whole = self.objective.example(ids, self.geometry, self.mask_id, self.generator)
+        seed_network(seed_of(self.seed, step, Purpose.NETWORK, self.fabric.global_rank))
+        parts = split_rows(whole, self.fabric.world_size, self.fabric.global_rank, self.accumulate)
+        total = torch.zeros((), device=ids.device)
+        for i, part in enumerate(parts):
+            with self._waiting(i < len(parts) - 1):
+                loss = nats(self.network, part, self.geometry) / len(parts)
+                self.fabric.backward(loss)
+            total += loss.detach()
+        value = self._mean_of_processes(total).item()
+        if not value <= highest_sane_loss(self.mask_id):
+            raise Diverged(f"the training loss is {value:.4g} nats a token")
+        return value
+
+    def take(self, factor: float) -> None:
+        """Clip the gradients, step the weights at ``factor`` of the peak rates. Raises ``Diverged``."""
+        if self.clip is not None:
+            norm = nn.utils.clip_grad_norm_(self.stepper.parameters, self.clip)
+            if not bool(norm.isfinite()):
+                raise Diverged(f"the norm of the gradient is {norm.item():.4g}")
+        self.stepper.step(factor)
+        self.stepper.forget_gradients()
+
+    def _waiting(self, wait: bool) -> Any:
+        """With several processes, gradients are exchanged at the last part only."""
+        if self.fabric.world_size == 1 or not wait:
+            return nullcontext()
+        return self.fabric.no_backward_sync(self.network)
+
+    def _mean_of_processes(self, value: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return value
+        mean = self.fabric.all_reduce(value, reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
+
+
+def split_rows(example: Example, processes: int, rank: int, parts: int) -> list[Example]:
+    """This process's rows of an example, in ``parts`` equal parts whose mean loss is the whole's."""
+    if processes * parts == 1:
+        return [example]
+    rows = example.inputs.shape[0] // (processes * parts)
+    found = []
+    for part in range(parts):
+        first = (rank * parts + part) * rows
+        cut = slice(first, first + rows)
+        weights = None if example.weights is None else example.weights[cut]
+        count = example.count / (processes * parts)
+        found.append(Example(example.inputs[cut], example.targets[cut], weights, count))
+    return found

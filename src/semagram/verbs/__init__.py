@@ -1,0 +1,1 @@
+"""The verbs that work on every predictor: generate, score, compress, audit."""

@@ -1,0 +1,92 @@
+"""Decompress: the text again, from the file and the model that wrote it, or an error; never another text.
+
+What can go wrong is looked for in this order: damage to the file (before anything is decoded), another model, another
+torch build (a warning, since it often does not matter), and at the end the SHA-256 of what was decoded, which decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from semagram.errors import UserError
+from semagram.predictors.contract import Predictor
+from semagram.verbs.coder import Decoder
+from semagram.verbs.compress import ids_digest
+from semagram.verbs.container import Container, from_bytes, identity_digits
+from semagram.verbs.determinism import facts, held_still
+from semagram.verbs.escapes import Vocabulary, restore
+from semagram.verbs.lockstep import walk
+from semagram.verbs.windows import Plan, plan_of
+
+Warn = Callable[[str], object]
+
+
+def decompress_text(
+    predictor: Predictor, tokenizer: Vocabulary, data: bytes, identity: str, *, warn: Warn = warnings.warn
+) -> str:
+    """The text of a file that ``compress_text`` wrote with a model of this ``identity`` (64 hexadecimal digits).
+
+    ``warn`` is told, in one line, when another torch build or processor wrote the file. ``UserError`` when the file is
+    damaged, was written by another model, or does not decode to its checksum; nothing is returned then.
+    """
+    found = _opened(data, identity, "text", warn)
+    ids = _decoded(predictor, found)
+    try:
+        text = restore(tokenizer.decode(ids, strict=True), found.escapes)
+        same = hashlib.sha256(text.encode()).digest() == found.digest and len(text) == found.characters
+    except UserError:
+        same = False
+    if not same:
+        raise UserError(_mismatch("text", found))
+    return text
+
+
+def decompress(predictor: Predictor, data: bytes, identity: str, *, warn: Warn = warnings.warn) -> np.ndarray:
+    """The ids ``(N,)`` int64 of a file that ``compress`` wrote; see ``decompress_text``."""
+    found = _opened(data, identity, "ids", warn)
+    ids = _decoded(predictor, found)
+    if ids_digest(ids) != found.digest:
+        raise UserError(_mismatch("row of ids", found))
+    return ids
+
+
+def decode_ids(predictor: Predictor, payload: bytes, plan: Plan) -> np.ndarray:
+    """The ids ``(N,)`` int64 that ``encode_ids`` coded with the same plan."""
+    decoder = Decoder(predictor.vocabulary_size, payload)
+    ids = np.zeros(plan.count, dtype=np.int64)
+
+    def decode(log_probs: np.ndarray, places: np.ndarray) -> np.ndarray:
+        ids[places] = found = decoder.decode(log_probs)
+        return found
+
+    for canvases in plan.rounds():
+        walk(predictor, canvases, ids, decode)
+    return ids
+
+
+def _opened(data: bytes, identity: str, holds: str, warn: Warn) -> Container:
+    found = from_bytes(data)
+    given = identity_digits(identity)
+    if found.identity != given:
+        raise UserError(f"this file was written by run {found.identity[:12]}..., you gave {given[:12]}...")
+    if found.holds != holds:
+        right = "decompress_text" if found.holds == "text" else "decompress"
+        raise UserError(f"this file holds {found.holds}, not {holds}: read it with {right}.")
+    if found.facts != facts():
+        warn(f"this file was written with torch {found.facts}; here is {facts()}, which may decode it wrongly.")
+    return found
+
+
+def _decoded(predictor: Predictor, found: Container) -> np.ndarray:
+    plan = plan_of(predictor, found.count, found.stretches or None, found.stride)
+    with held_still(found.threads):
+        return decode_ids(predictor, found.payload, plan)
+
+
+def _mismatch(what: str, found: Container) -> str:
+    reason = "" if found.facts == facts() else f" It was written with torch {found.facts}; here is {facts()}."
+    return f"the decoded {what} does not match its checksum, so it is not given out.{reason}"

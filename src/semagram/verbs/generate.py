@@ -1,0 +1,146 @@
+"""Generate: ask, sample, write. One batch holds prompts of any lengths, and text of any length is written.
+
+Rows start together at the left; while a row still has prompt, its cells are written with the prompt instead of a
+sample, so no row needs padding. When a canvas is full, the next one is opened with the last half of it given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semagram.errors import UserError
+from semagram.predictors.contract import DecodingState, Predictor
+from semagram.verbs.sampling import Sampling, uniforms
+
+Stream = Callable[[int, int], None]
+"""``(row, id)``: called for each new token, in order of writing."""
+
+Finished = Callable[[int, list[int]], bool]
+"""``(row, new ids so far)``: True ends the row."""
+
+
+def generate(
+    predictor: Predictor,
+    prompts: Sequence[np.ndarray],
+    tokens: int,
+    sampling: Sampling | None = None,
+    *,
+    seed: int = 0,
+    stream: Stream | None = None,
+    finished: Finished | None = None,
+) -> list[np.ndarray]:
+    """Continue each prompt (ids, any length, also none) by ``tokens`` tokens; returns prompt + continuation a row.
+
+    ``finished(row, new_ids)`` may end a row early. ``seed`` and the row's number decide what a row says.
+    Predictors that choose where to write fill one canvas, of which the prompt is the beginning.
+    """
+    sampling = sampling or Sampling()
+    if not prompts or tokens < 1:
+        return [np.asarray(p, dtype=np.int64) for p in prompts]
+    if not predictor.fixed_order:
+        return [_page(predictor, p, tokens, sampling, seed, row) for row, p in enumerate(prompts)]
+    return _Line(predictor, prompts, tokens, sampling, seed).write(stream, finished)
+
+
+class _Line:
+    """A batch of rows written left to right."""
+
+    def __init__(
+        self, predictor: Predictor, prompts: Sequence[np.ndarray], tokens: int, sampling: Sampling, seed: int
+    ) -> None:
+        self.predictor, self.sampling, self.tokens = predictor, sampling, tokens
+        self.prompt_lengths = [len(p) for p in prompts]
+        self.total = max(self.prompt_lengths) + tokens
+        self.shortest = min(self.prompt_lengths)
+        self.ids = torch.full((len(prompts), self.total), -1, dtype=torch.int64)
+        for row, prompt in enumerate(prompts):
+            self.ids[row, : len(prompt)] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
+        self.uniform = torch.zeros(len(prompts), self.total, dtype=torch.float64)
+        for row, length in enumerate(self.prompt_lengths):
+            self.uniform[row, length : length + tokens] = uniforms(seed, row, tokens)
+        self.prompt = self.ids >= 0
+
+    def write(self, stream: Stream | None, finished: Finished | None) -> list[np.ndarray]:
+        """Ask, sample, write until every row has its end."""
+        rows = len(self.prompt_lengths)
+        ends = [length + self.tokens for length in self.prompt_lengths]
+        seen = self._seen() if self.sampling.repetition_penalty > 1.0 else None
+        at, state = self.shortest, self._open(self.shortest)
+        while at < max(ends):
+            if state.next_positions.shape[1] == 0:
+                state = self._open(at)
+            chosen = self.sampling.choose(state.log_probs().cpu(), seen, self.uniform[:, at : at + 1])
+            chosen = torch.where(self.prompt[:, at : at + 1], self.ids[:, at : at + 1], chosen)
+            self.ids[:, at : at + 1] = chosen
+            at += 1
+            if at < max(ends):
+                state.write(chosen.to(state.next_positions.device))
+            if seen is not None:
+                seen.scatter_(1, chosen, True)
+            for row in range(rows):
+                if self.prompt_lengths[row] < at <= ends[row]:
+                    if stream is not None:
+                        stream(row, int(chosen[row, 0]))
+                    if finished is not None and finished(row, self.ids[row, self.prompt_lengths[row] : at].tolist()):
+                        ends[row] = at
+        return [self.ids[row, : ends[row]].numpy() for row in range(rows)]
+
+    def _open(self, at: int) -> DecodingState:
+        """The canvas that holds position ``at``, with what stands before it given.
+
+        Canvases begin at multiples of half a canvas, counted from the text's beginning and not from the batch's,
+        so that a row reads the same windows in any company.
+        """
+        count = self.predictor.context or self.total
+        start = 0
+        if at >= count:
+            stride = count if fixed_shape(self.predictor) else max(1, count // 2)
+            start = ((at - count) // stride + 1) * stride
+        length = count if fixed_shape(self.predictor) else min(count, self.total - start)
+        given = torch.full((len(self.ids), length), -1, dtype=torch.int64)
+        given[:, : at - start] = self.ids[:, start:at]
+        return self.predictor.open(self.predictor.canvas(length), len(self.ids), given if at > start else None)
+
+    def _seen(self) -> Tensor:
+        seen = torch.zeros(len(self.ids), self.predictor.vocabulary_size, dtype=torch.bool)
+        for row, length in enumerate(self.prompt_lengths):
+            seen[row, self.ids[row, :length]] = True
+        return seen
+
+
+def fixed_shape(predictor: Predictor) -> bool:
+    """True when the predictor knows one canvas only (a page), not lines of any length up to its context."""
+    if predictor.context is None or predictor.context == 1:
+        return False
+    try:
+        predictor.canvas(predictor.context - 1)
+    except ValueError:
+        return True
+    return False
+
+
+def _page(predictor: Predictor, prompt: np.ndarray, tokens: int, sampling: Sampling, seed: int, row: int) -> np.ndarray:
+    """One canvas of a predictor that chooses where to write; the prompt is its beginning (in cell order)."""
+    count = predictor.context or len(prompt) + tokens
+    length = count if fixed_shape(predictor) else min(count, len(prompt) + tokens)
+    if len(prompt) >= length:
+        raise UserError(f"the prompt has {len(prompt)} tokens, but a canvas of this model holds {count} in all.")
+    page = torch.full((1, length), -1, dtype=torch.int64)
+    page[0, : len(prompt)] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
+    state = predictor.open(predictor.canvas(length), 1, page if len(prompt) else None)
+    uniform, drawn = uniforms(seed, row, length), 0
+    while (group := state.next_positions.shape[1]) > 0:
+        cells = state.next_positions.cpu()
+        seen = None
+        if sampling.repetition_penalty > 1.0:
+            seen = torch.zeros(1, predictor.vocabulary_size, dtype=torch.bool)
+            seen[0, page[page >= 0]] = True
+        chosen = sampling.choose(state.log_probs().cpu(), seen, uniform[None, drawn : drawn + group])
+        drawn += group
+        page.scatter_(1, cells, chosen)
+        state.write(chosen.to(state.next_positions.device))
+    return page[0, : len(prompt) + tokens].numpy()

@@ -1,0 +1,31 @@
+"""For all tests: one thread (two runs give equal bits), and an account of how much the laws walked."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+WALKED: Counter[str] = Counter()
+"""What was walked, by name: ``count`` adds to it, the end of the run prints it."""
+
+
+@pytest.fixture
+def count():
+    """``count("combinations of parts under 'no peeking'", 1)``: an entry of the account at the end of the run."""
+
+    def add(what: str, number: int = 1) -> None:
+        WALKED[what] += number
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print the account."""
+    if WALKED:
+        terminalreporter.section("the laws walked")
+        for what, number in WALKED.items():
+            terminalreporter.write_line(f"{number:6,}  {what}")

@@ -1,0 +1,88 @@
+"""Law 4: padding, batch order and batch company do not matter.
+
+Where the shapes are equal the bits must be; where they differ (a shorter canvas, a row alone), the numbers must be, to
+the rounding of another order of summation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from laws.broken import require
+from laws.cases import Case
+from laws.stepping import close, gap
+from semagram.layouts.geometry import Geometry
+
+ORDER = "batch order does not matter"
+COMPANY = "batch company does not matter"
+PADDING = "padding does not matter"
+
+
+def check(network: Any, case: Case) -> None:
+    """The law on one network."""
+    inputs, geometry = case.inputs(), case.geometry()
+    with torch.no_grad():
+        out = network(inputs, geometry)
+        turned = network(inputs.flip(0), geometry).flip(0)
+        require(torch.equal(turned, out), ORDER, f"turning the batch around: {gap(turned, out)}")
+        strangers = case.inputs(seed=99)
+        strangers[0] = inputs[0]
+        among = network(strangers, geometry)[0]
+        require(torch.equal(among, out[0]), COMPANY, f"row 0 among other rows: {gap(among, out[0])}")
+        alone = network(inputs[:1], geometry)[0]
+        require(close(alone, out[0], 1e-5), COMPANY, f"row 0 alone: {gap(alone, out[0])}")
+        for side in ("trailing", "leading"):
+            padding(network, case, inputs, side)
+
+
+def padding(network: Any, case: Case, inputs: Tensor, side: str) -> None:
+    """Rows with 0, 1 and 2 slots of padding on one side, against the same slots without it."""
+    geometry = case.geometry()
+    n = geometry.count
+    keep = torch.ones_like(inputs, dtype=torch.bool)
+    for row in range(1, min(inputs.shape[0], n)):
+        keep[row, slice(n - row, None) if side == "trailing" else slice(row)] = False
+    padded = Geometry(geometry.coords, geometry.order, case.visibility, keep)
+    out = network(inputs, padded)
+    require(not out[keep].isnan().any(), PADDING, f"{side} padding makes kept slots NaN")
+    other = torch.where(keep, inputs, (inputs + 1) % (case.vocabulary + 1))
+    again = network(other, padded)
+    require(torch.equal(again[keep], out[keep]), PADDING, f"what stands in {side} padding moves kept slots")
+    for row in range(inputs.shape[0]):
+        kept = keep[row].nonzero()[:, 0]
+        short = Geometry(geometry.coords[kept], geometry.order[kept], case.visibility)
+        bare = network(inputs[row : row + 1, kept], short)[0]
+        require(
+            close(out[row, kept], bare, 1e-5), PADDING, f"{row} slots of {side} padding: {gap(out[row, kept], bare)}"
+        )
+
+
+def check_predictor(predictor: Any, layout: Any, ids: Tensor) -> None:
+    """The law on a predictor, over all that it answers while a canvas is written with ``ids (b, n)``."""
+    whole, places = told(predictor, layout, ids)
+    turned, turned_places = told(predictor, layout, ids.flip(0))
+    require(torch.equal(turned.flip(0), whole), ORDER, f"turning the batch around: {gap(turned.flip(0), whole)}")
+    require(torch.equal(turned_places.flip(0), places), ORDER, "turning the batch around changes what comes next")
+    strangers = (ids + 1) % predictor.vocabulary_size
+    strangers[0] = ids[0]
+    among, among_places = told(predictor, layout, strangers)
+    require(torch.equal(among_places[0], places[0]), COMPANY, "row 0 among other rows writes in another order")
+    require(torch.equal(among[0], whole[0]), COMPANY, f"row 0 among other rows: {gap(among[0], whole[0])}")
+    alone, alone_places = told(predictor, layout, ids[:1])
+    if torch.equal(alone_places[0], places[0]):  # else a tie was settled by rounding: the numbers are not comparable
+        require(close(alone[0], whole[0], 1e-5), COMPANY, f"row 0 alone: {gap(alone[0], whole[0])}")
+
+
+def told(predictor: Any, layout: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """All answers ``(b, n, v)`` and their cells ``(b, n)``; the ids are those of the *cells*, so that rows which choose
+    different orders still write the same page."""
+    state = predictor.open(layout, ids.shape[0])
+    answers, cells = [], []
+    while (coming := state.next_positions).shape[1] > 0:
+        answers.append(state.log_probs())
+        cells.append(coming)
+        state.write(ids.gather(1, coming))
+    return torch.cat(answers, dim=1), torch.cat(cells, dim=1)

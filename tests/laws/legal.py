@@ -1,0 +1,119 @@
+"""What fits what, written out: so that neither a wrong refusal nor a wrong permission can hide.
+
+The walk derives variants by itself; here stands what it cannot know. A new part needs a row in ``VISIBILITIES`` (a test
+says so), and nothing else unless its sizes must fit something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
+from semagram.layouts import Grid, Sequence, Streams, Visibility
+from semagram.mixers import Attention, Convolution, NoPositions, Rotary
+from semagram.models import Transformer
+from semagram.predictors import Unmasking
+from semagram.text.tokenizers import BPE
+
+CAUSAL, FULL, OTHERS = Visibility.CAUSAL, Visibility.FULL, Visibility.OTHERS
+
+WIDTH = 16
+"""Model width of the walk: four heads of four features, so that every head has a plane for each of two axes."""
+
+VISIBILITIES: dict[type, set[Visibility]] = {
+    Attention: {CAUSAL, FULL},
+    Convolution: {CAUSAL},
+}
+"""What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
+
+BASELINES: dict[type, Callable[[], Any]] = {
+    Sequence: lambda: Sequence(7),
+    Grid: lambda: Grid(3, 4),
+    Streams: lambda: Streams(4, 2),
+    Transformer: lambda: Transformer(width=WIDTH, depth=2),
+    MLP: lambda: MLP(multiple=2.0),
+    Gated: lambda: Gated(multiple=1.5),
+    Convolution: lambda: Convolution(kernel=3),
+    RMSNorm: lambda: RMSNorm(epsilon=1e-3),
+    LayerNorm: lambda: LayerNorm(epsilon=1e-3),
+    BPE: lambda: BPE(vocabulary_size=260),
+}
+"""Tiny values; a class without a row is walked from its defaults."""
+
+EXTRA: dict[type, tuple[Any, ...]] = {
+    Attention: (
+        Attention(heads=2, head_width=5, positions=NoPositions()),
+        Attention(heads=4, key_value_heads=2, qk_norm=False),
+        Attention(heads=4, key_value_heads=1, positions=NoPositions(), qk_norm=False),
+        Attention(heads=3, head_width=6, key_value_heads=1),
+    ),
+}
+"""Variants that differ in several fields at once."""
+
+CONTEXTS: dict[type, tuple[Any, ...]] = {
+    Unmasking: (Unmasking(choice="random"),),
+}
+"""Further starting points of one-field changes: for fields that act only beside certain values of others."""
+
+ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
+    (Unmasking, "seed"): lambda writing: writing.choice == "random",
+}
+"""Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
+
+CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
+    (Attention, "heads"): (1, 2, 4),
+    (Attention, "head_width"): (4, 6, None),
+    (Attention, "key_value_heads"): (1, 2, None),
+    (Rotary, "base"): (100.0, 10_000.0),
+    (Convolution, "kernel"): (1, 2, 5),
+    (Transformer, "width"): (24, 32),
+    (Transformer, "depth"): (0, 1, 3),
+    (Transformer, "dropout"): (0.0, 0.5),
+    (Transformer, "logit_cap"): (None, 2.0, 15.0),
+    (Unmasking, "cells"): (1, 2, 3),
+}
+"""Values for fields whose neighbours must fit other fields."""
+
+ASKED_ELSEWHERE: set[tuple[type, str]] = set()
+"""Fields that the walk leaves to a test of their own."""
+
+REFUSED: list[tuple[type, dict[str, Any], str]] = [
+    (Sequence, {"length": 0}, "at least 1"),
+    (Grid, {"height": 0}, "at least 1"),
+    (Grid, {"width": 0}, "at least 1"),
+    (Streams, {"length": 0}, "at least 1"),
+    (Streams, {"axes_count": 0}, "at least 1"),
+    (Attention, {"heads": 0}, "at least 1"),
+    (Attention, {"heads": 4, "key_value_heads": 3}, "must divide"),
+    (Attention, {"heads": 4, "key_value_heads": 0}, "must divide"),
+    (Attention, {"head_width": 0}, "at least 1"),
+    (Attention, {"head_width": -2}, "at least 1"),
+    (Rotary, {"base": 1.0}, "above 1"),
+    (Convolution, {"kernel": 0}, "at least 1"),
+    (MLP, {"multiple": 0.0}, "above 0"),
+    (Gated, {"multiple": -1.0}, "above 0"),
+    (RMSNorm, {"epsilon": -1.0}, "above 0"),
+    (RMSNorm, {"epsilon": 0.0}, "above 0"),
+    (LayerNorm, {"epsilon": 0.0}, "above 0"),
+    (Transformer, {"width": 0}, "at least 1"),
+    (Transformer, {"depth": -1}, "at least 0"),
+    (Transformer, {"dropout": 1.0}, "not including, 1"),
+    (Transformer, {"dropout": -0.1}, "not including, 1"),
+    (Transformer, {"logit_cap": 0.0}, "above 0"),
+    (Unmasking, {"cells": 0}, "at least 1"),
+    (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
+    (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
+    (BPE, {"vocabulary_size": 255}, "at least 256"),
+]
+"""Values that must be refused, each with a word of the reason."""
+
+
+def refused(kind: type, name: str, value: object) -> bool:
+    """True when ``name=value`` alone is listed in ``REFUSED`` for this class."""
+    return any(kind is k and given == {name: value} for k, given, _ in REFUSED)
+
+
+def visibilities(mixer: Any) -> set[Visibility]:
+    """The row of the mixer; a part that has none yet is walked with what it says of itself."""
+    return VISIBILITIES.get(type(mixer), set(mixer.visibilities()))
