@@ -42,6 +42,8 @@ class TrainedModel:
         self.experiment = experiment
         self.tokenizer = tokenizer
         self.network = network.eval()
+        self.folder: Path | None = None
+        """Where it was loaded from."""
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -191,7 +193,9 @@ def load(folder: str | Path, *, device: str = "cpu") -> TrainedModel:
     tokenizer = tokenizer_from_json(read_json(folder / TOKENIZER))
     network = experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
     load_weights(network, folder / WEIGHTS)
-    return TrainedModel(experiment, tokenizer, network.to(device))
+    model = TrainedModel(experiment, tokenizer, network.to(device))
+    model.folder = folder
+    return model
 
 
 def read_json(path: Path) -> dict:

@@ -117,3 +117,11 @@ def refused(kind: type, name: str, value: object) -> bool:
 def visibilities(mixer: Any) -> set[Visibility]:
     """The row of the mixer; a part that has none yet is walked with what it says of itself."""
     return VISIBILITIES.get(type(mixer), set(mixer.visibilities()))
+
+
+def _attention_meaning(mixer: Any, model: Any) -> dict[str, Any]:
+    return {"head_width": model.width // mixer.heads, "key_value_heads": mixer.heads}
+
+
+MEANING_OF_NONE: dict[type, Callable[[Any, Any], dict[str, Any]]] = {Attention: _attention_meaning}
+"""Fields whose none stands for a number that follows from others."""

@@ -105,7 +105,7 @@ def full_canvas(predictor: Any, layout: Any, ids: Tensor) -> None:
 def given_is_written(predictor: Any, layout: Any, ids: Tensor, slow: Tensor) -> None:
     """Opening with the first cells given equals writing them."""
     order = layout.positions().order()
-    for known in sorted({1, layout.count // 2, layout.count - 1} - {0}):
+    for known in sorted({1, layout.count // 2, layout.count - 1} - {0, layout.count}):
         given = torch.full_like(ids, -1)
         given[:, order[:known]] = ids[:, :known]
         state = predictor.open(layout, ids.shape[0], given)

@@ -25,9 +25,7 @@ class Site:
         return self.address + path
 
 
-def send(
-    handler: BaseHTTPRequestHandler, body: bytes, *, cut: int | None = None, ranges: bool = True
-) -> None:
+def send(handler: BaseHTTPRequestHandler, body: bytes, *, cut: int | None = None, ranges: bool = True) -> None:
     """Send `body` from where Range says (if `ranges`); with `cut`, hang up after that many bytes."""
     begin = 0
     wanted = handler.headers.get("Range")

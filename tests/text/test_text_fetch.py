@@ -39,9 +39,7 @@ def test_a_file_arrives_once_and_is_asked_for_once(site: Site, tmp_path: Path) -
 def test_a_cut_connection_is_resumed_where_it_broke(site: Site, tmp_path: Path) -> None:
     cuts = iter([100_000, 50_000, None])
     site.pages["/book"] = lambda handler: send(handler, BODY, cut=next(cuts))
-    path = fetch(
-        site.address + "/book", tmp_path / "book", size=len(BODY), sha256=SHA256, fetching=Fetching(pause=0)
-    )
+    path = fetch(site.address + "/book", tmp_path / "book", size=len(BODY), sha256=SHA256, fetching=Fetching(pause=0))
     assert path.read_bytes() == BODY
     assert [begin for _, begin in site.asked] == [None, "bytes=100000-", "bytes=150000-"]
 
@@ -148,8 +146,7 @@ def test_404_is_not_tried_again(site: Site, tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         fetch(site.address + "/none", path, hint="Ask the library.", fetching=QUICK)
     assert str(raised.value) == (
-        f"{site.address}/none answered 404 Not Found. "
-        f"You can put the file at {path} yourself. Ask the library."
+        f"{site.address}/none answered 404 Not Found. You can put the file at {path} yourself. Ask the library."
     )
     assert len(site.asked) == 1 and nothing_there(path)
 
@@ -183,9 +180,7 @@ def test_a_slow_server_times_out(site: Site, tmp_path: Path, sent: int | None) -
     begun = time.monotonic()
     try:
         with pytest.raises(UserError, match=r"in 2 attempts: no (more bytes|answer) within 0.1 s"):
-            fetch(
-                site.address + "/book", tmp_path / "book", fetching=Fetching(timeout=0.1, attempts=2, pause=0)
-            )
+            fetch(site.address + "/book", tmp_path / "book", fetching=Fetching(timeout=0.1, attempts=2, pause=0))
     finally:
         done.set()
     assert time.monotonic() - begun < 3
@@ -201,9 +196,7 @@ def test_a_server_that_hangs_up_at_once_is_said(site: Site, tmp_path: Path) -> N
 def test_offline_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     with pytest.raises(UserError) as raised:
-        fetch(
-            "http://127.0.0.1:9/book.txt", path, fetching=Fetching(attempts=5, pause=60)
-        )  # waits for nothing
+        fetch("http://127.0.0.1:9/book.txt", path, fetching=Fetching(attempts=5, pause=60))  # waits for nothing
     message = str(raised.value)
     assert message.startswith("cannot reach http://127.0.0.1:9/book.txt (Connection refused): no network?")
     assert f"put the file at {path} yourself" in message and "\n" not in message

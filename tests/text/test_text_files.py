@@ -41,9 +41,7 @@ def test_a_file_is_read_exactly(here: Path) -> None:
     assert "".join(text.parts) == TEXT
 
 
-@pytest.mark.parametrize(
-    ("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
-)
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
 def test_packed_files_are_unpacked(here: Path, ending: str, pack: type[bytes]) -> None:
     path = here / f"book.txt{ending}"
     path.write_bytes(pack(TEXT.encode()))
@@ -67,9 +65,7 @@ def test_a_folder_is_all_its_text_sorted(here: Path) -> None:
     assert text.names == ("books/a.txt", "books/b.txt", "books/deep/er/c.txt")
     (here / "nothing").mkdir()
     (here / "nothing" / "notes.md").write_text("x")
-    assert (
-        refusal("nothing") == "the folder nothing has no text: no *.txt in it or below it that is not empty."
-    )
+    assert refusal("nothing") == "the folder nothing has no text: no *.txt in it or below it that is not empty."
 
 
 def test_a_glob_is_sorted_and_a_real_name_wins_over_it(here: Path) -> None:
@@ -136,8 +132,7 @@ def test_encodings(here: Path) -> None:
         ("é\0".encode(), "x is not text: NUL at offset 2. It looks binary."),
         (
             b"%PDF-1.7\n\xe2\xe3",
-            "x is not utf-8 text: byte 0xe2 at offset 9. "
-            "It looks like a PDF file: save it as plain text first.",
+            "x is not utf-8 text: byte 0xe2 at offset 9. It looks like a PDF file: save it as plain text first.",
         ),
         (
             b"PK\x03\x04\x00",
@@ -161,10 +156,7 @@ def test_missing_files_name_the_nearest(here: Path) -> None:
     (here / "pride.txt").write_text("x")
     (here / "books").mkdir()
     (here / "books" / "emma.txt").write_text("x")
-    assert (
-        refusal("prid.txt")
-        == '"prid.txt" is neither a file, a folder nor a named corpus. Did you mean "pride.txt"?'
-    )
+    assert refusal("prid.txt") == '"prid.txt" is neither a file, a folder nor a named corpus. Did you mean "pride.txt"?'
     assert refusal("books/ema.txt").endswith('Did you mean "books/emma.txt"?')
     assert refusal("bokks/emma.txt") == '"bokks/emma.txt" does not exist: there is no folder bokks.'
     assert refusal("tinyshakespear").endswith('Did you mean "tinyshakespeare"?')

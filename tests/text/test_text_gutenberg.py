@@ -123,9 +123,8 @@ def test_books_dropped_by_hand_are_read_as_they_are(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "pg84.txt").write_bytes(book("By hand"))
-    latin = (
-        b"Character set encoding: ISO-8859-1\n"
-        + "*** START OF THIS PROJECT GUTENBERG EBOOK X ***\nCafé\n".encode("latin-1")
+    latin = b"Character set encoding: ISO-8859-1\n" + "*** START OF THIS PROJECT GUTENBERG EBOOK X ***\nCafé\n".encode(
+        "latin-1"
     )
     cached = tmp_path / "cache" / "gutenberg"
     cached.mkdir(parents=True)
@@ -153,20 +152,14 @@ def test_what_is_no_whole_book_is_not_kept(
     site.serve("/cache/epub/84/pg84.txt", page)
     with pytest.raises(UserError, match=message):
         load_text(["gutenberg:84"], fetching=QUICK)
-    left = [
-        path.name for path in (tmp_path / "cache" / "gutenberg").iterdir() if not path.name.endswith(".lock")
-    ]
+    left = [path.name for path in (tmp_path / "cache" / "gutenberg").iterdir() if not path.name.endswith(".lock")]
     assert left == []
 
 
-def test_offline_names_the_place_for_the_file_and_the_mirror(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_names_the_place_for_the_file_and_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEMAGRAM_MIRROR_GUTENBERG", "http://127.0.0.1:9")
     with pytest.raises(UserError) as raised:
         load_text(["gutenberg:84"], fetching=QUICK)
     message = str(raised.value)
     assert "http://127.0.0.1:9/cache/epub/84/pg84.txt" in message and "\n" not in message
-    assert (
-        str(tmp_path / "cache" / "gutenberg" / "84.txt") in message and "SEMAGRAM_MIRROR_GUTENBERG" in message
-    )
+    assert str(tmp_path / "cache" / "gutenberg" / "84.txt") in message and "SEMAGRAM_MIRROR_GUTENBERG" in message

@@ -133,9 +133,7 @@ def test_the_mask_id_and_foreign_ids_are_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(UserError, match=rf"id {v} at place 1 is the mask id"):
         tokenizer.decode([0, v])
     for wrong in (-1, v + 1):
-        with pytest.raises(
-            UserError, match=rf"id {wrong} at place 0 is out of range; allowed are 0\.\.{v - 1}\."
-        ):
+        with pytest.raises(UserError, match=rf"id {wrong} at place 0 is out of range; allowed are 0\.\.{v - 1}\."):
             tokenizer.decode([wrong])
         with pytest.raises(UserError, match="out of range"):
             tokenizer.lengths([wrong])
@@ -255,8 +253,7 @@ def test_the_engine_has_the_same_ids_and_text() -> None:
 
 def test_training_twice_in_other_processes_gives_the_same_tokenizer() -> None:
     program = (
-        "import sys; from semagram.text import BPE; "
-        "print(BPE(400).train(sys.stdin.buffer.read().decode()).fingerprint)"
+        "import sys; from semagram.text import BPE; print(BPE(400).train(sys.stdin.buffer.read().decode()).fingerprint)"
     )
     text = (CORPUS + "".join(f"word{i % 37} {i * i} " for i in range(3000))) * 2
     here = BPE(400).train(text).fingerprint

@@ -23,7 +23,7 @@ class Rotary:
     """Rotary positions: every query and key is turned by an angle proportional to its coordinate."""
 
     base: float = 10_000.0
-    """Wave length ratio between the slowest and the fastest plane."""
+    """Wave length ratio between the slowest and the fastest plane; of no account where an axis has one plane."""
 
     def __post_init__(self) -> None:
         if not self.base > 1.0:

@@ -86,9 +86,7 @@ class BPETokenizer(Tokenizer):
         listed = list(tokens)
         for place, (left, right) in enumerate(self.merges):
             if not (0 <= left < len(listed) and 0 <= right < len(listed)):
-                raise UserError(
-                    f"merge {place} is {(left, right)}; at that place ids 0..{len(listed) - 1} are known."
-                )
+                raise UserError(f"merge {place} is {(left, right)}; at that place ids 0..{len(listed) - 1} are known.")
             joined = listed[left] + listed[right]
             if joined not in tokens:  # two different merges may spell the same token
                 tokens[joined] = len(listed)
@@ -119,9 +117,7 @@ class BPETokenizer(Tokenizer):
 
         spelled = ["".join(_LETTERS[byte] for byte in piece) for piece in self.token_bytes]
         vocabulary = {token: i for i, token in enumerate(spelled)}
-        engine = Engine(
-            models.BPE(vocab=vocabulary, merges=[(spelled[a], spelled[b]) for a, b in self.merges])
-        )
+        engine = Engine(models.BPE(vocab=vocabulary, merges=[(spelled[a], spelled[b]) for a, b in self.merges]))
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         engine.decoder = decoders.ByteLevel()
         return engine

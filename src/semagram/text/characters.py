@@ -25,9 +25,7 @@ class Characters:
         UserError if there are none.
         """
         if not text:
-            raise UserError(
-                "the training text is empty: a vocabulary of characters needs at least one character."
-            )
+            raise UserError("the training text is empty: a vocabulary of characters needs at least one character.")
         utf8(text)
         return CharacterTokenizer("".join(sorted(set(text))))
 
@@ -40,9 +38,7 @@ class CharacterTokenizer(Tokenizer):
 
     def __post_init__(self) -> None:
         if not self.characters or list(self.characters) != sorted(set(self.characters)):
-            raise UserError(
-                f"the characters must be distinct, sorted and not none; given {self.characters[:40]!r}."
-            )
+            raise UserError(f"the characters must be distinct, sorted and not none; given {self.characters[:40]!r}.")
         utf8(self.characters)
 
     def list_tokens(self) -> tuple[bytes, ...]:

@@ -58,9 +58,7 @@ def load_text(
             documents.setdefault(document.identity, document)
     text = separator.join(document.text for document in documents.values())
     rules = {document.split for document in documents.values()}
-    rule = (
-        rules.pop() if len(rules) == 1 else None
-    )  # texts with different rules are split in the ordinary way
+    rule = rules.pop() if len(rules) == 1 else None  # texts with different rules are split in the ordinary way
     return Text(
         text=text,
         names=tuple(document.name for document in documents.values()),

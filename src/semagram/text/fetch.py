@@ -86,9 +86,7 @@ def fetch(
     return path
 
 
-def _download(
-    address: str, part: Path, size: int | None, resumable: bool, fetching: Fetching, by_hand: str
-) -> None:
+def _download(address: str, part: Path, size: int | None, resumable: bool, fetching: Fetching, by_hand: str) -> None:
     for attempt in range(1, fetching.attempts + 1):
         if not resumable:
             part.unlink(missing_ok=True)

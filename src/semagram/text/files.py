@@ -63,9 +63,7 @@ def decode_text(data: bytes, name: str, encoding: str = "utf-8") -> str:
         "".encode(encoding)
     except LookupError:
         known = {"latin-1", *(alias.replace("_", "-") for alias in encodings.aliases.aliases)}
-        raise UserError(
-            f'"{encoding}" is no text encoding, e.g. utf-8 or latin-1.{nearest(encoding, known)}'
-        ) from None
+        raise UserError(f'"{encoding}" is no text encoding, e.g. utf-8 or latin-1.{nearest(encoding, known)}') from None
     if not data:
         raise UserError(f"{name} is empty.")
     try:
@@ -73,16 +71,11 @@ def decode_text(data: bytes, name: str, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         raise UserError(
             f"{name} is not {encoding} text: byte 0x{data[error.start]:02x} at offset {error.start}. "
-            + (
-                _guess(data)
-                or "Set its encoding (older Western files: latin-1 or cp1252), or convert it to UTF-8."
-            )
+            + (_guess(data) or "Set its encoding (older Western files: latin-1 or cp1252), or convert it to UTF-8.")
         ) from None
     if "\0" in text:
         offset = len(text[: text.index("\0")].encode(encoding))
-        raise UserError(
-            f"{name} is not text: NUL at offset {offset}. " + (_guess(data) or "It looks binary.")
-        )
+        raise UserError(f"{name} is not text: NUL at offset {offset}. " + (_guess(data) or "It looks binary."))
     if not text:
         raise UserError(f"{name} is empty but for its byte-order mark.")
     return text
@@ -140,6 +133,4 @@ def _has_content(path: Path) -> bool:
 
 
 def _guess(data: bytes) -> str:
-    return next(
-        (f"It looks like {kind}." for beginning, kind in _KNOWN_BEGINNINGS if data.startswith(beginning)), ""
-    )
+    return next((f"It looks like {kind}." for beginning, kind in _KNOWN_BEGINNINGS if data.startswith(beginning)), "")

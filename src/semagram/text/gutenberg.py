@@ -52,9 +52,7 @@ def parse_numbers(given: str) -> tuple[int, ...]:
         first = int(match[1])
         last = int(match[2] or match[1])
         if first < 1 or last < first:
-            raise UserError(
-                f'"{item.strip()}" in gutenberg:{given} must be a number from 1 on, or a rising range.'
-            )
+            raise UserError(f'"{item.strip()}" in gutenberg:{given} must be a number from 1 on, or a rising range.')
         if last - first >= MOST_BOOKS or len(numbers) >= MOST_BOOKS:
             raise UserError(f"gutenberg:{given} asks for more than {MOST_BOOKS} books; take fewer at once.")
         numbers.update(dict.fromkeys(range(first, last + 1)))

@@ -47,9 +47,7 @@ def load_hugging_face(wanted: HuggingFaceText) -> str:
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise UserError(
-            "hf: sources need the package datasets; install it with: pip install datasets"
-        ) from None
+        raise UserError("hf: sources need the package datasets; install it with: pip install datasets") from None
     try:
         rows = datasets.load_dataset(wanted.name, wanted.configuration, split=wanted.split)
     except Exception as error:  # the package raises of many kinds, often with several lines

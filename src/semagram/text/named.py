@@ -41,9 +41,7 @@ class CorpusInfo:
     place: str
 
 
-def corpora(
-    data_folder: str | Path | None = None, cache_folder: str | Path | None = None
-) -> list[CorpusInfo]:
+def corpora(data_folder: str | Path | None = None, cache_folder: str | Path | None = None) -> list[CorpusInfo]:
     """Return every named corpus and where it is; folders as in `load_text`.
 
     UserError if one named does not exist.

@@ -49,9 +49,7 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 def _user_cache() -> Path:
     if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "semagram" / "cache"
-        )
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "semagram" / "cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "semagram"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semagram"

@@ -33,9 +33,7 @@ class Document:
     split: Split | None = None
 
 
-def read_source(
-    source: str, places: Places, encoding: str = "utf-8", fetching: Fetching = FETCHING
-) -> list[Document]:
+def read_source(source: str, places: Places, encoding: str = "utf-8", fetching: Fetching = FETCHING) -> list[Document]:
     """Return the documents that `source` stands for, at least one. UserError says why there is none."""
     expanded = os.path.expanduser(source)
     if not source.strip():

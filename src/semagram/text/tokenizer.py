@@ -60,9 +60,7 @@ class Tokenizer(ABC):
         """v, the reserved id: a hidden token, and the input before the first token. Never emitted."""
         return self.vocabulary_size
 
-    def decode(
-        self, ids: Sequence[int] | NDArray[Any], *, partial: bool = False, strict: bool = False
-    ) -> str:
+    def decode(self, ids: Sequence[int] | NDArray[Any], *, partial: bool = False, strict: bool = False) -> str:
         """Return the text of `ids`, a sequence of n integers in 0..v-1.
 
         What `encode` gave always decodes to the same text. Ids made by a model may not be whole characters:
@@ -110,16 +108,12 @@ class Tokenizer(ABC):
     @cached_property
     def _lengths(self) -> Ids:
         # Every byte but a continuation byte 0b10xxxxxx begins a character.
-        return np.array(
-            [sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self.token_bytes], dtype=np.int64
-        )
+        return np.array([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self.token_bytes], dtype=np.int64)
 
     def _checked(self, ids: Sequence[int] | NDArray[Any]) -> Ids:
         row = np.asarray(ids)
         if row.ndim != 1:
-            raise UserError(
-                f"ids must be one row of integers, not of shape {row.shape}; decode one row at a time."
-            )
+            raise UserError(f"ids must be one row of integers, not of shape {row.shape}; decode one row at a time.")
         if row.size == 0:
             return np.zeros(0, dtype=np.int64)
         if row.dtype.kind not in "iu":
@@ -128,12 +122,8 @@ class Tokenizer(ABC):
         if wrong.any():
             place = int(wrong.argmax())
             if row[place] == self.mask_id:
-                raise UserError(
-                    f"id {self.mask_id} at place {place} is the mask id, which stands for no text."
-                )
-            raise UserError(
-                f"id {row[place]} at place {place} is out of range; allowed are 0..{self.mask_id - 1}."
-            )
+                raise UserError(f"id {self.mask_id} at place {place} is the mask id, which stands for no text.")
+            raise UserError(f"id {row[place]} at place {place} is out of range; allowed are 0..{self.mask_id - 1}.")
         return row.astype(np.int64)
 
 

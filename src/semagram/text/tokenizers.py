@@ -28,14 +28,10 @@ def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
         case {"kind": "bpe", "merges": list(merges), **rest} if not rest:
             return _bpe(merges)
         case {"kind": str(kind)} if kind not in _KINDS:
-            raise UserError(
-                f'"{kind}" is no kind of tokenizer; allowed: {", ".join(_KINDS)}.{nearest(kind, _KINDS)}'
-            )
+            raise UserError(f'"{kind}" is no kind of tokenizer; allowed: {", ".join(_KINDS)}.{nearest(kind, _KINDS)}')
         case _:
             given = ", ".join(map(str, data)) or "nothing"
-            raise UserError(
-                f"this does not describe a tokenizer: it holds {given}; expected is what to_json() writes."
-            )
+            raise UserError(f"this does not describe a tokenizer: it holds {given}; expected is what to_json() writes.")
 
 
 def _bpe(merges: list[Any]) -> BPETokenizer:

@@ -36,16 +36,22 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """A folder with one run in it. Opening one checks that it is this experiment's, or empty."""
+    """A folder with one run in it. Opening one checks that it is this experiment's, or empty.
 
-    def __init__(self, path: Path, experiment: Experiment, resume: bool) -> None:
+    ``resume``: go on with what is there. ``first``: False in all processes but the one that writes.
+    """
+
+    def __init__(self, path: Path, experiment: Experiment, resume: bool, first: bool = True) -> None:
         self.path = path
+        self.resumed = resume
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file; a run needs a folder.")
-        if self.holds_a_run() and not resume:
+        if self.holds_a_run() and not resume and first:
             raise UserError(f"{path} already holds a run: use --resume to go on with it, or another --out.")
         if (path / "config.json").exists():
             self._check_same(experiment)
+        if not first:
+            return
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             for left_over in [*path.glob(f"*{TEMPORARY}"), *path.glob(f"checkpoints/*{TEMPORARY}")]:

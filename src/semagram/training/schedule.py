@@ -22,8 +22,11 @@ def rate_factor(step: int, total: float, warmup: float, decay: float) -> float:
     return max(0.0, min(1.0, rising, falling))
 
 
-def evaluation_steps(total: int, share: float) -> frozenset[int]:
-    """The numbers of finished steps after which the held-out text is scored; the last is always among them."""
+def evaluation_steps(total: int | None, share: float) -> frozenset[int]:
+    """The numbers of finished steps after which the held-out text is scored; the last is always among them.
+    None, while ``total`` is not known."""
+    if total is None:
+        return frozenset()
     count = int(1 / share + 1e-9)
     return frozenset(max(1, round(k * share * total)) for k in range(1, count + 1)) | {total}
 
@@ -45,23 +48,17 @@ class Pace:
             self.total = max(1, round(budget.amount / tokens_a_step))
 
     def guess(self, step: int, seconds: float) -> float:
-        """The total, or the best guess from ``seconds`` spent on the steps up to and with ``step``."""
-        if self.total is not None:
-            return self.total
+        """The best guess of the total from ``seconds`` spent on the steps up to and with ``step``."""
         return max(step + 1.0, self._budget.amount * (step + 1) / max(seconds, 1e-9))
 
-    def timed(self, step: int, seconds: float, duration: float) -> bool:
-        """Take note that ``step`` steps are done in ``seconds``, the last in ``duration``; True when this fixes the
-        total."""
-        if self.total is not None:
-            return False
+    def timed(self, step: int, seconds: float, duration: float) -> int | None:
+        """The total, when enough is known: ``step`` steps are done in ``seconds``, the last in ``duration``."""
         self._timed.append(duration)
         if len(self._timed) < TIMED_STEPS or seconds < TIMED_SHARE * self._budget.amount:
-            return False
+            return None
         # The first step pays for kernels being set up, and says nothing about the others.
         each = sum(self._timed[1:]) / len(self._timed[1:])
-        self.total = step + max(0, int((self._budget.amount - seconds) / each))
-        return True
+        return step + max(0, int((self._budget.amount - seconds) / each))
 
     def overrun(self, seconds: float) -> bool:
         """True when a budget in seconds is exceeded by a tenth, whatever the schedule says."""

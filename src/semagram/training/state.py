@@ -38,6 +38,8 @@ class Progress:
     """Training loss in the last line of the log, nats a token."""
     held_out_nats: float | None = None
     """The last score, nats a token."""
+    scored_step: int | None = None
+    """When that was."""
     best_nats: float | None = None
     """The best score."""
     best_step: int | None = None
@@ -86,6 +88,11 @@ class Result:
     """The same in bits a character."""
     loss_kind: LossKind
     """What these losses mean."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What result.json says: everything but the network and the tokenizer."""
+        left_out = ("run", "network", "tokenizer")
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
 
     @property
     def interrupted(self) -> bool:

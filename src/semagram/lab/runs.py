@@ -1,0 +1,151 @@
+"""One run from start to end: text, training, honest score, sample, report; what ``train`` and ``demo`` do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from semagram.errors import UserError
+from semagram.experiment import Experiment
+from semagram.lab import recipes
+from semagram.lab.report import write_report
+from semagram.text import load_text, split
+from semagram.trained import TrainedModel, load
+from semagram.training import train as train_network
+from semagram.training.budget import Budget
+from semagram.training.progress import Watcher, watcher
+from semagram.training.tokenised import TokenisedText
+from semagram.verbs.score import Score
+
+if TYPE_CHECKING:
+    from semagram.training.loggers import LoggerName
+
+SAMPLE_TOKENS = 300
+LIVE_TOKENS = 120
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to; ``model``, ``score`` and ``sample`` are None when it was interrupted."""
+
+    folder: Path
+    experiment: Experiment
+    interrupted: bool
+    steps: int
+    tokens: int
+    seconds: float
+    cpu_seconds: float
+    training_characters: int
+    held_out_characters: int
+    model: TrainedModel | None = None
+    score: Score | None = None
+    sample: str | None = None
+
+    @property
+    def nats_per_character(self) -> float | None:
+        """Of the whole held-out text, exact; None when the run was interrupted."""
+        return None if self.score is None else self.score.total_nats / self.held_out_characters
+
+    @property
+    def bits_per_character(self) -> float | None:
+        """The same in bits."""
+        return None if self.score is None else self.score.bits_per_character(self.held_out_characters)
+
+
+def train(
+    *sources: str,
+    recipe: str | Experiment = "baseline",
+    budget: str | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> TrainedModel:
+    """Train a model: ``semagram.train("book.txt", budget="2m")``.
+
+    ``sources`` are files, folders, globs or named corpora (none: the recipe's own); ``recipe`` a name, a FILE.py or
+    an ``Experiment``; ``budget`` like 30s, 5m, 2000steps, 1.5Mtokens. Returns the trained model; its run folder is
+    ``model.folder``. Raises ``UserError`` for what the caller can mend, ``KeyboardInterrupt`` when interrupted.
+    """
+    experiment = recipe if isinstance(recipe, Experiment) else recipes.find(recipe).experiment
+    if sources:
+        experiment = replace(experiment, text=tuple(sources))
+    if budget is not None:
+        experiment = replace(experiment, training=replace(experiment.training, budget=Budget.parse(budget)))
+    if seed is not None:
+        experiment = replace(experiment, seed=seed)
+    outcome = carry_out(experiment, Path(out) if out is not None else None, resume=resume, quiet=quiet)
+    if outcome.model is None:
+        raise KeyboardInterrupt
+    return outcome.model
+
+
+def carry_out(
+    experiment: Experiment,
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    logger: LoggerName | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Train ``experiment``, then score the whole held-out text and write a sample and ``report.html``."""
+    folder = _folder(experiment, out, resume)
+    text = load_text(experiment.text).text
+    tokenised = TokenisedText.of(text, experiment.tokenizer, experiment.training.held_out)
+    watch: Watcher | None = None if quiet else watcher()
+
+    def sample(network: nn.Module) -> str:
+        return str(TrainedModel(experiment, tokenised.tokenizer, network).generate("", LIVE_TOKENS))
+
+    result = train_network(
+        experiment,
+        tokenised,
+        folder,
+        resume=resume,
+        watch=watch,
+        loggers=() if logger is None else (logger,),
+        sample=None if quiet else sample,
+    )
+    training, held_out = split(text, 1 - experiment.training.held_out)
+    known = Outcome(
+        folder=folder,
+        experiment=experiment,
+        interrupted=result.interrupted,
+        steps=result.step,
+        tokens=result.tokens,
+        seconds=result.seconds,
+        cpu_seconds=result.cpu_seconds,
+        training_characters=len(training),
+        held_out_characters=len(held_out),
+    )
+    if result.interrupted:
+        return known
+    model = load(folder)
+    score = model.score(held_out)
+    outcome = replace(
+        known,
+        model=model,
+        score=score,
+        sample=str(model.generate("", SAMPLE_TOKENS, seed=experiment.seed)),
+    )
+    write_report(outcome, held_out)
+    return outcome
+
+
+def _folder(experiment: Experiment, out: Path | None, resume: bool) -> Path:
+    """The run's folder: the one asked for, the latest to resume, or the next free ``runs/NAME``."""
+    if out is not None:
+        return out
+    runs = Path("runs")
+    if resume:
+        every = sorted(runs.glob("*/config.json"), key=lambda p: p.stat().st_mtime)
+        if not every:
+            raise UserError("there is no run in the folder 'runs' to resume; name it with --out.")
+        return every[-1].parent
+    number = 1
+    while (runs / f"{experiment.name}-{number}").exists():
+        number += 1
+    return runs / f"{experiment.name}-{number}"

@@ -1,0 +1,46 @@
+"""Telling a person, or another program, what a run came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from semagram.lab.runs import Outcome
+from semagram.training.progress import duration
+
+
+def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    """What ``semagram train --json`` prints; figures in nats, bits, seconds and counts."""
+    return {
+        "run": str(outcome.folder),
+        "name": outcome.experiment.name,
+        "interrupted": outcome.interrupted,
+        "parameters": outcome.model.parameters if outcome.model else None,
+        "steps": outcome.steps,
+        "tokens": outcome.tokens,
+        "seconds": outcome.seconds,
+        "cpu_seconds": outcome.cpu_seconds,
+        "training_characters": outcome.training_characters,
+        "held_out_characters": outcome.held_out_characters,
+        "loss_kind": outcome.experiment.objective.loss_kind,
+        "nats_per_character": outcome.nats_per_character,
+        "bits_per_character": outcome.bits_per_character,
+        "sample": outcome.sample,
+    }
+
+
+def tell(outcome: Outcome) -> None:
+    """Print sample, score and what can be done next."""
+    if outcome.model is None:
+        print(f"\ninterrupted after {outcome.steps} steps; go on with: semagram train --resume --out {outcome.folder}")
+        return
+    print(f"\n--- a sample ---\n{outcome.sample}\n--- end of the sample ---\n")
+    print(
+        f"{outcome.bits_per_character:.4f} bits a character ({outcome.nats_per_character:.4f} nats) over all "
+        f"{outcome.held_out_characters:,} held-out characters,"
+    )
+    print(
+        f"{outcome.model.parameters:,} parameters, {outcome.steps:,} steps, {outcome.tokens:,} tokens, "
+        f"{duration(outcome.seconds)} of training ({outcome.cpu_seconds:.0f} s of CPU)."
+    )
+    print(f"\n{outcome.folder / 'report.html'}")
+    print(f'semagram generate {outcome.folder} --prompt "Once"')

@@ -1,0 +1,270 @@
+"""A run in progress: network, optimiser, progress and records, restored from the folder where there is something.
+
+The loop (`trainer`) says what happens when; here is what each of its words does. With several processes all of them
+compute and score, and the first alone writes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from semagram.config import fingerprint, to_json
+from semagram.errors import UserError
+from semagram.experiment import Experiment
+from semagram.layouts.geometry import Geometry
+from semagram.training import checkpoint as checkpoints
+from semagram.training.batches import Batches
+from semagram.training.checkpoint import Checkpoint, Identity
+from semagram.training.evaluate import Evaluate
+from semagram.training.loggers import Logger, LoggerName, open_logger
+from semagram.training.progress import Moment, Watcher
+from semagram.training.records import Logs, RunFolder
+from semagram.training.state import Progress, Result
+from semagram.training.step import Diverged, TrainingStep
+from semagram.training.tokenised import TokenisedText
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+T = TypeVar("T")
+
+LOG_LINES = 1000
+"""About how many lines on training a whole run leaves in metrics.jsonl."""
+
+
+class Run:
+    """See the module. ``progress`` is the state between two steps."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        text: TokenisedText,
+        folder: RunFolder,
+        fabric: Fabric,
+        watch: Watcher,
+        evaluate: Evaluate,
+        sample: Callable[[nn.Module], str] | None,
+    ) -> None:
+        settings, layout = experiment.training, experiment.layout
+        self.experiment = experiment
+        self.progress = Progress()
+        self.tokens_a_step = settings.batch * layout.count
+        self._text, self._folder, self._fabric, self._watch = text, folder, fabric, watch
+        self._evaluate, self._sample = evaluate, sample
+        self._identity = Identity(fingerprint(experiment), text.tokenizer.fingerprint, text.fingerprint)
+        self._saved_step: int | None = None
+        self._logs: Logs | None = None
+        self._loggers: list[Logger] = []
+
+        batches = Batches(text.train, layout.count, settings.batch, experiment.seed)
+        torch.manual_seed(experiment.seed)
+        v, visibility = text.tokenizer.vocabulary_size, experiment.objective.visibility
+        network = experiment.model.build(v, layout, visibility)
+        faster: Any = torch.compile(network) if settings.compile else network
+        self._step = TrainingStep(
+            fabric=fabric,
+            network=fabric.setup_module(faster),
+            objective=experiment.objective,
+            geometry=Geometry.of(layout.positions(), visibility).to(fabric.device),
+            batches=batches,
+            stepper=settings.optimiser.build(network),
+            mask_id=v,
+            seed=experiment.seed,
+            accumulate=settings.accumulate,
+            clip=settings.clip,
+            generator=torch.Generator(),
+        )
+        # The network itself, not what compile and Fabric made of it: its names and its own arithmetic are saved
+        # and scored.
+        self.network: nn.Module = network
+
+    def open(self, loggers: Sequence[LoggerName | Logger]) -> None:
+        """Restore the last checkpoint, if there is one, and begin to write."""
+        if self._folder.last.exists():
+            self._restore()
+        elif self._folder.resumed:
+            self._watch.notice(f"{self._folder.path} has no checkpoint: starting from the beginning.")
+        self.network.train()
+        if not self._first:
+            return
+        self._folder.describe(self.experiment, self._text.tokenizer, str(self._fabric.device))
+        self._logs = Logs(self._folder, self.progress.metrics_bytes, self.progress.samples_bytes)
+        config, step = to_json(self.experiment), self.progress.step
+        for logger in loggers:
+            if isinstance(logger, str):
+                logger = open_logger(logger, self._folder.path, self.experiment.name, config, step)
+            self._loggers.append(logger)
+
+    def close(self) -> None:
+        """Let go of files and loggers."""
+        if self._logs is not None:
+            self._logs.close()
+        for logger in self._loggers:
+            logger.close()
+
+    def gradient(self) -> float:
+        """Set the gradients of the coming step; its loss. ``UserError`` when it diverged."""
+        try:
+            return self._step.gradient(self.progress.step)
+        except Diverged as error:
+            raise self._diverged(error) from error
+
+    def take(self, factor: float) -> None:
+        """Step the weights."""
+        try:
+            self._step.take(factor)
+        except Diverged as error:
+            raise self._diverged(error) from error
+
+    def count(self, loss: float, factor: float, seconds: float, cpu_seconds: float) -> None:
+        """The step is done: count it, log it."""
+        p = self.progress
+        p.step += 1
+        p.tokens += self.tokens_a_step
+        p.seconds += seconds
+        p.cpu_seconds += cpu_seconds
+        p.loss_sum += loss
+        p.loss_steps += 1
+        bits = loss / math.log(2) / self._text.train_characters_per_token
+        self._watch.step(Moment(p.step, p.total_steps, p.seconds, p.tokens, loss, bits))
+        if p.total_steps is None or p.step % max(1, p.total_steps // LOG_LINES) == 0 or p.step == p.total_steps:
+            p.train_nats, p.loss_sum, p.loss_steps = p.loss_sum / p.loss_steps, 0.0, 0
+            self._log(
+                "train",
+                train_nats=p.train_nats,
+                rate=self._step.stepper.rate(factor),
+                tokens_per_second=self.tokens_a_step / seconds,
+            )
+
+    def score(self) -> None:
+        """Score the held-out text, write a sample, keep the best."""
+        p = self.progress
+        self.network.eval()
+        with torch.no_grad():
+            nats = self._evaluate(self.network)
+            written = self._sample(self.network) if self._sample is not None and self._first else None
+        self.network.train()
+        if not math.isfinite(nats):
+            raise UserError(f"the held-out score is {nats} at step {p.step}. {self.kept()}")
+        best = p.best_nats is None or nats < p.best_nats
+        p.held_out_nats, p.scored_step = nats, p.step
+        p.stale = 0 if best else p.stale + 1
+        if best:
+            p.best_nats, p.best_step = nats, p.step
+        bits = nats / math.log(2)
+        per_character = bits / self._text.held_out_characters_per_token
+        self._log(
+            "held_out",
+            held_out_nats=nats,
+            held_out_bits_per_token=bits,
+            held_out_bits_per_character=per_character,
+        )
+        self._watch.scored(p.step, nats, per_character, best)
+        if written is not None and self._logs is not None:
+            self._logs.sample(p.step, written)
+            self._watch.sample(p.step, written)
+        if best:
+            self._save(best=True)
+
+    def save(self) -> None:
+        """Write ``last.safetensors``."""
+        self._save(best=False)
+
+    def agreed(self, value: T) -> T:
+        """The first process's value, in every process."""
+        return value if self._fabric.world_size == 1 else self._fabric.broadcast(value)
+
+    def finish(self) -> Result:
+        """Choose the weights of the result, write them and how the run ended."""
+        p = self.progress
+        assert p.ended is not None
+        step, nats = p.step, p.held_out_nats if p.scored_step == p.step else None
+        if self.experiment.training.patience is not None and p.best_step is not None:
+            if p.best_step != p.step:
+                checkpoints.load_weights(self.network, checkpoints.read(self._folder.best).weights)
+            step, nats = p.best_step, p.best_nats
+        per_token = self._text.held_out_characters_per_token
+        result = Result(
+            run=self._folder.path,
+            network=self.network.eval(),
+            tokenizer=self._text.tokenizer,
+            ended=p.ended,
+            step=p.step,
+            weights_step=step,
+            tokens=p.tokens,
+            seconds=p.seconds,
+            cpu_seconds=p.cpu_seconds,
+            train_nats=p.train_nats,
+            held_out_nats=nats,
+            held_out_bits_per_character=None if nats is None else nats / math.log(2) / per_token,
+            loss_kind=self.experiment.objective.loss_kind,
+        )
+        if self._first:
+            about = {f"semagram.{k}": value for k, value in asdict(self._identity).items()}
+            checkpoints.save_weights(self._folder.model, self.network, about)
+            self._folder.finish(result.to_json())
+        return result
+
+    def kept(self) -> str:
+        """A sentence on the last good checkpoint."""
+        if self._saved_step is None:
+            return "There is no checkpoint yet."
+        return f"The checkpoint of step {self._saved_step} stands as it was ({self._folder.last})."
+
+    @property
+    def _first(self) -> bool:
+        return self._fabric.is_global_zero
+
+    def _restore(self) -> None:
+        found = checkpoints.read(self._folder.last)
+        for what in ("experiment", "tokenizer", "text"):
+            if getattr(found.identity, what) != getattr(self._identity, what):
+                raise UserError(
+                    f"{self._folder.last} was made with another {what}: resume it with the one it was begun with, "
+                    f"or use another --out."
+                )
+        checkpoints.load_weights(self.network, found.weights)
+        self._step.stepper.restore(found.optimiser)
+        self.progress = found.progress
+        if self.progress.ended == "interrupted":
+            self.progress.ended = None
+        self._saved_step = found.progress.step
+
+    def _save(self, best: bool) -> None:
+        if not self._first:
+            return
+        if not checkpoints.all_finite(self.network):
+            raise UserError(f"some weights are not finite numbers after step {self.progress.step}. {self.kept()}")
+        if self._logs is not None:
+            self._logs.flush_to_disk()
+            self.progress.metrics_bytes = self._logs.metrics.length
+            self.progress.samples_bytes = self._logs.samples.length
+        weights, optimiser = checkpoints.weights_of(self.network), self._step.stepper.state()
+        state = Checkpoint(self.progress, self._identity, weights, optimiser)
+        checkpoints.save(self._folder.best if best else self._folder.last, state)
+        if not best:
+            self._saved_step = self.progress.step
+
+    def _log(self, kind: str, **values: float) -> None:
+        p = self.progress
+        if self._logs is None:
+            return
+        head = {"step": p.step, "tokens": p.tokens, "seconds": p.seconds, "cpu_seconds": p.cpu_seconds}
+        self._logs.line(head | values)
+        for logger in self._loggers:
+            logger.log({f"{kind}/{name.removeprefix(kind + '_')}": x for name, x in (head | values).items()}, p.step)
+
+    def _diverged(self, error: Diverged) -> UserError:
+        step = self.progress.step
+        starts = self._step.batches.at(step).starts.tolist()
+        shown = ", ".join(map(str, starts[:8])) + (f", ... ({len(starts)} in all)" if len(starts) > 8 else "")
+        return UserError(
+            f"training diverged at step {step}: {error}. Its batch begins at the training tokens {shown}. "
+            f"{self.kept()} Try a lower training.optimiser.rate, more training.warmup, or training.clip."
+        )

@@ -1,0 +1,85 @@
+"""Laws 6 and 8 on every part, and on the real optimisers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from laws import learning, legal, walk
+from laws.cases import Case
+from laws.test_options import able, hosted
+from semagram.config import members
+from semagram.feedforward import Feedforward, Norm
+from semagram.layouts import Sequence, Streams, Visibility
+from semagram.mixers import Mixer
+from semagram.models import Model
+from semagram.training.optimisers import Optimiser
+
+VOCABULARY = 31  # many different inputs, so that hardly a rectifier is off for all of them
+
+
+def models() -> list[Any]:
+    """The variants of every part in its place, and of the models themselves."""
+    found: list[Any] = []
+    for slot, union in (("mixer", Mixer), ("feedforward", Feedforward), ("norm", Norm), (None, Model)):
+        for config in walk.of_union(union):
+            found += [model for model in hosted(slot, config) if model not in found]
+    return found
+
+
+ALL = [(model, visibility) for model in models() for visibility in Visibility if visibility in able(model)]
+
+
+@pytest.mark.parametrize(("model", "visibility"), ALL, ids=[f"{i}" for i in range(len(ALL))])
+def test_every_parameter_learns(model: Any, visibility: Visibility, count) -> None:
+    """From the real initialisation, zeros and all."""
+    torch.manual_seed(0)
+    case = Case(model, Sequence(8), visibility, VOCABULARY)
+    network = model.build(VOCABULARY, case.layout, visibility)
+    try:
+        learning.check(network, case)
+    except AssertionError as error:
+        error.add_note(f"in {case}")
+        raise
+    count("variants of parts in which every parameter learns")
+
+
+def built(config: Any, network: Any) -> list[torch.optim.Optimizer]:
+    """The real optimiser(s) of a config."""
+    made = config.build(network)
+    return list(made) if isinstance(made, (list, tuple)) else [made]
+
+
+@pytest.mark.parametrize("kind", members(Optimiser), ids=lambda kind: kind.__name__)
+def test_every_optimiser_holds_and_moves_every_parameter(kind: Any, count) -> None:
+    if not hasattr(kind, "build"):
+        pytest.skip(f"{kind.__name__}.build is not written yet")
+    from dataclasses import replace
+
+    config = kind()
+    still = {name: 0.0 for name in ("weight_decay", "adam_weight_decay") if hasattr(config, name)}
+    for model in models():
+        for visibility in sorted(able(model), key=lambda v: v.name):
+            torch.manual_seed(0)
+            case = Case(model, Sequence(8), visibility, VOCABULARY)
+            network = model.build(VOCABULARY, case.layout, visibility)
+            try:
+                learning.check(network, case, lambda net: built(replace(config, **still), net))
+            except AssertionError as error:
+                error.add_note(f"{config} in {case}")
+                raise
+            count("optimisers x variants of parts")
+
+
+@pytest.mark.parametrize("kind", members(Mixer), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("layout", [Sequence(12), Streams(6, 2)], ids=str)
+def test_random_text_cannot_be_learnt(kind: type, layout: Any, count) -> None:
+    vocabulary = 5
+    for model in hosted("mixer", walk.baseline(kind)):
+        for visibility in sorted(legal.visibilities(model.mixer) - {Visibility.OTHERS}, key=lambda v: v.name):
+            torch.manual_seed(0)
+            case = Case(model, layout, visibility, vocabulary)
+            learning.random_text(model.build(vocabulary, layout, visibility), case)
+            count("trainings on random text")
