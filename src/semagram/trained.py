@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -127,6 +129,26 @@ class TrainedModel:
 
         return score(self.predictor, self.encode(text))
 
+    def compress(self, text: str, *, self_contained: bool = False) -> bytes:
+        """A file that ``decompress`` turns into ``text`` again; 8 x its length / characters is an honest score.
+
+        ``self_contained`` puts the model itself into the file, so that nothing else is needed to decode it.
+        """
+        from semagram.verbs.compress import compress_text
+
+        parts = None
+        if self_contained:
+            with tempfile.TemporaryDirectory() as folder:
+                self.save(folder)
+                parts = {name: (Path(folder) / name).read_bytes() for name in (CONFIG, TOKENIZER, WEIGHTS)}
+        return compress_text(self.predictor, self.tokenizer, text, self.identity, parts=parts)
+
+    def decompress(self, data: bytes, *, warn: Callable[[str], object] = warnings.warn) -> str:
+        """The text of a file that ``compress`` wrote with this very model; raises ``UserError`` otherwise."""
+        from semagram.verbs.decompress import decompress_text
+
+        return decompress_text(self.predictor, self.tokenizer, data, self.identity, warn=warn)
+
     def audit(self, text: str) -> AuditReport:
         """Look for leaks and dishonest numbers on ``text`` (see ``semagram.audit``)."""
         from semagram.verbs.audit import audit
@@ -166,8 +188,6 @@ class TrainedModel:
 
     def push_to_hub(self, name: str, *, private: bool = False) -> str:
         """Upload to the Hugging Face hub as ``owner/name``; returns the address. Needs a network and a login."""
-        import tempfile
-
         from huggingface_hub import HfApi
 
         api = HfApi()

@@ -11,7 +11,7 @@ from typing import Any
 
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary
+from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
 from semagram.models import Transformer
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
@@ -24,6 +24,7 @@ WIDTH = 16
 VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
+    TokenShift: {CAUSAL, FULL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -44,8 +45,8 @@ BASELINES: dict[type, Callable[[], Any]] = {
 EXTRA: dict[type, tuple[Any, ...]] = {
     Attention: (
         Attention(heads=2, head_width=5, positions=NoPositions()),
-        Attention(heads=4, key_value_heads=2, qk_norm=False),
-        Attention(heads=4, key_value_heads=1, positions=NoPositions(), qk_norm=False),
+        Attention(heads=4, key_value_heads=2, sharpness=None),
+        Attention(heads=4, key_value_heads=1, positions=NoPositions(), sharpness=None),
         Attention(heads=3, head_width=6, key_value_heads=1),
     ),
 }
@@ -89,6 +90,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"heads": 4, "key_value_heads": 0}, "must divide"),
     (Attention, {"head_width": 0}, "at least 1"),
     (Attention, {"head_width": -2}, "at least 1"),
+    (Attention, {"sharpness": 0.0}, "above 0"),
     (Rotary, {"base": 1.0}, "above 1"),
     (Convolution, {"kernel": 0}, "at least 1"),
     (MLP, {"multiple": 0.0}, "above 0"),

@@ -2,7 +2,8 @@
 
 Two builds are compared whose configs differ in one field. They count as different when the names or shapes of their
 parameters differ; or, with the same weights in both, an output in eval mode; or an output in training mode with the
-same random numbers (dropout). A config that fails all three has a field that does nothing.
+same random numbers (dropout); or, built with the same random numbers, the weights they start with. A config that fails
+all four has a field that does nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from laws.cases import Case
 
 
 def differs(a: Case, b: Case) -> str | None:
-    """In what the two cases differ ("parameters", "outputs", "training"), or None."""
+    """In what the two cases differ ("parameters", "outputs", "training", "start"), or None."""
     one, two = a.network(), b.network()
     shapes = [{name: tuple(p.shape) for name, p in net.named_parameters()} for net in (one, two)]
     if shapes[0] != shapes[1]:
@@ -31,7 +32,11 @@ def differs(a: Case, b: Case) -> str | None:
             answers.append(answer(net, case))
         if not torch.equal(answers[0], answers[1]):
             return told
-    return None
+    starts = []
+    for case in (a, b):
+        torch.manual_seed(0)
+        starts.append(case.model.build(case.vocabulary, case.layout, case.visibility).parameters())
+    return None if all(torch.equal(p, q) for p, q in zip(*starts, strict=True)) else "start"
 
 
 def answer(network: Any, case: Case) -> torch.Tensor:

@@ -84,6 +84,8 @@ def test_several_sources_are_joined_in_order_and_none_is_read_twice(here: Path) 
     for name in ("a.txt", "b.txt"):
         (here / name).write_text(name)
     assert load_text(["b.txt", "*.txt", str(here / "a.txt")]).text == "b.txt\na.txt"
+    (here / "copy.md").write_text("a.txt")
+    assert load_text(["a.txt", "b.txt", "copy.md"]).names == ("a.txt", "b.txt")
     assert load_text(["a.txt", "b.txt"], separator="--").text == "a.txt--b.txt"
     with pytest.raises(UserError, match="no source of text is given"):
         load_text([])

@@ -1,4 +1,8 @@
-"""Normalisation at one position: RMSNorm (arXiv 1910.07467) and LayerNorm (1607.06450), both without bias."""
+"""Normalisation at one position: RMSNorm (arXiv 1910.07467) and LayerNorm (1607.06450), both without bias.
+
+On a CPU torch's ``rms_norm`` is several elementwise passes, and so is its gradient; ``normalise`` does with fewer and
+keeps only what its gradient needs. Its reference is ``F.rms_norm``, which is also what runs elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,20 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
+
+EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
 class RMSNorm:
-    """x / rms(x) * gain."""
+    """x / rms(x), times a learned gain if wanted."""
 
-    epsilon: float = 1e-6
+    gain: bool = False
+    """Multiply by a learned gain a feature (a linear map that follows can do the same)."""
+    epsilon: float = EPSILON
     """Added to the mean square."""
 
     def __post_init__(self) -> None:
@@ -55,11 +64,12 @@ class RMSNormLayer(nn.Module):
     def __init__(self, config: RMSNorm, width: int) -> None:
         super().__init__()
         self.epsilon = config.epsilon
-        self.gain = nn.Parameter(torch.ones(width))
+        self.gain = nn.Parameter(torch.ones(width)) if config.gain else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
-        return F.rms_norm(x, self.gain.shape, self.gain, self.epsilon)
+        x = normalise(x, self.epsilon)
+        return x if self.gain is None else x * self.gain
 
 
 class LayerNormLayer(nn.Module):
@@ -73,3 +83,38 @@ class LayerNormLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
         return F.layer_norm(x, self.gain.shape, self.gain, None, self.epsilon)
+
+
+def normalise(x: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """``x / sqrt(mean(x^2) + epsilon)`` over the last axis, ``(..., d) -> (..., d)``."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.rms_norm(x, x.shape[-1:], None, epsilon)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Normalise.apply(x, epsilon)  # type: ignore[return-value]
+    return x * _inverse_rms(x, epsilon)
+
+
+def _inverse_rms(x: Tensor, epsilon: float) -> Tensor:
+    """``(..., 1)``; the norm is one pass over x, the rest is on one number a position."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return norm.square_().mul_(1.0 / x.shape[-1]).add_(epsilon).rsqrt_()
+
+
+class _Normalise(torch.autograd.Function):
+    """y = r x with r = 1 / rms(x); dx = r (dy - y mean(dy * y))."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, epsilon: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+        """Keeps y and r."""
+        r = _inverse_rms(x, epsilon)
+        y = x * r
+        ctx.save_for_backward(y, r)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def, override]
+        """Two passes, the second in place."""
+        y, r = ctx.saved_tensors
+        mean = torch.linalg.vecdot(dy, y).unsqueeze(-1).mul_(-1.0 / y.shape[-1])
+        return torch.addcmul(dy, y, mean).mul_(r), None

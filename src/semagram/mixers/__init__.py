@@ -3,7 +3,8 @@
 from semagram.mixers.attention import Attention
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.rotary import NoPositions, Rotary
+from semagram.mixers.token_shift import TokenShift
 
-Mixer = Attention | Convolution
+Mixer = Attention | Convolution | TokenShift
 
-__all__ = ["Attention", "Convolution", "Mixer", "NoPositions", "Rotary"]
+__all__ = ["Attention", "Convolution", "Mixer", "NoPositions", "Rotary", "TokenShift"]

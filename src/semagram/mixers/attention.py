@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
@@ -33,14 +34,16 @@ class Attention:
     """Heads of keys and values, shared by groups of query heads; none: as many as query heads."""
     positions: Rotary | NoPositions = field(default_factory=Rotary)
     """How order and distance enter."""
-    qk_norm: bool = True
-    """Normalise queries and keys to unit mean square, with a learned gain."""
+    sharpness: float | None = 8.0
+    """Normalise queries and keys: a score is sharpness times their cosine; none: plain scaled products."""
 
     def __post_init__(self) -> None:
         if self.heads < 1:
             raise UserError(f"attention heads must be at least 1, got {self.heads}.")
         if self.head_width is not None and self.head_width < 1:
             raise UserError(f"attention head_width must be at least 1 or none, got {self.head_width}.")
+        if self.sharpness is not None and not self.sharpness > 0:
+            raise UserError(f"attention sharpness must be above 0 or none, got {self.sharpness}.")
         if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads != 0):
             raise UserError(f"attention key_value_heads must divide heads ({self.heads}), got {self.key_value_heads}.")
 
@@ -88,8 +91,9 @@ class AttentionMixer(nn.Module):
         self.sizes = (self.heads * head_width, self.key_value_heads * head_width)
         self.inward = nn.Linear(width, self.sizes[0] + 2 * self.sizes[1], bias=False)
         self.outward = nn.Linear(self.sizes[0], width, bias=False)
-        turned = self.heads + self.key_value_heads
-        self.gain = nn.Parameter(torch.ones(turned, head_width)) if config.qk_norm else None
+        self.normalised = config.sharpness is not None
+        # Normalised vectors have length sqrt(d_h), so that dividing their product by d_h leaves the cosine.
+        self.scale = head_width**-0.5 if config.sharpness is None else config.sharpness / head_width
 
     def matrices(self) -> dict[str, list[int]]:
         """How many rows of a stacked weight belong to each of its matrices (for per-matrix optimisers)."""
@@ -127,29 +131,22 @@ class AttentionMixer(nn.Module):
         """Queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, n, d_h)``, normalised and turned."""
         both = self.heads + self.key_value_heads
         stacked = self.inward(x).unflatten(-1, (both + self.key_value_heads, self.head_width))
-        turned, values = stacked[:, :, :both], stacked[:, :, both:]
-        gain = self.gain
-        if gain is not None:
-            turned = F.rms_norm(turned, (self.head_width,))
+        turned, values = stacked.split([both, self.key_value_heads], dim=2)
+        if self.normalised:
+            turned = normalise(turned)
         if isinstance(self.positions, Rotary):
             base = self.positions.base
             cosine, sine = geometry.table(
                 ("rotary", self.head_width, base), lambda coords: rotary_tables(coords, self.head_width, base)
             )
-            cosine, sine = cosine[:, None, :], sine[:, None, :]
-            if gain is not None:
-                # Gain then rotation is one pass over the activations when the gain goes into the (small) tables.
-                cosine, sine = cosine * gain, sine * gain.roll(self.head_width // 2, dims=-1)
-            turned = rotate(turned, cosine, sine)
-        elif gain is not None:
-            turned = turned * gain
-        turned = turned.transpose(1, 2)
-        return turned[:, : self.heads], turned[:, self.heads :], values.transpose(1, 2)
+            turned = rotate(turned, cosine[:, None, :], sine[:, None, :])
+        queries, keys = turned.transpose(1, 2).split([self.heads, self.key_value_heads], dim=1)
+        return queries, keys, values.transpose(1, 2)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         grouped = self.key_value_heads != self.heads
         return F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=grouped
+            queries, keys, values, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
         )
 
 
@@ -167,12 +164,12 @@ def padding_mask(geometry: Geometry) -> Tensor:
     return mask
 
 
-def reference(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
-    """The definition: softmax(q k^T / sqrt(d_h)) v over the visible pairs, ``visible`` bool ``(n, n)``.
+def reference(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, scale: float | None = None) -> Tensor:
+    """The definition: softmax(scale q k^T) v over the visible pairs, ``visible`` bool ``(n, n)``; scale 1 / sqrt(d_h).
 
     Shapes ``(b, h, n, d_h)``; groups of query heads share the heads of keys and values.
     """
     groups = queries.shape[1] // keys.shape[1]
     keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
-    scores = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    scores = queries @ keys.transpose(-1, -2) * (queries.shape[-1] ** -0.5 if scale is None else scale)
     return torch.softmax(scores.masked_fill(~visible, float("-inf")), dim=-1) @ values

@@ -15,8 +15,9 @@ from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Mixer
+from semagram.mixers import Attention, Mixer, TokenShift
 from semagram.mixers.contract import MixerState
+from semagram.mixers.token_shift import TokenShiftState
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Transformer:
     """What is computed at each position."""
     norm: Norm = field(default_factory=RMSNorm)
     """Normalisation before each branch and before the head."""
+    shift: TokenShift | None = field(default_factory=TokenShift)
+    """Mix each token's embedding with the one before it; none: do not."""
     tied: bool = False
     """Use the embedding's rows as the head's."""
     logit_cap: float | None = 15.0
@@ -59,7 +62,7 @@ class Transformer:
         if visibility not in self.visibilities():
             allowed = ", ".join(sorted(v.name for v in self.visibilities())) or "none"
             raise UserError(
-                f"a Transformer with mixer {type(self.mixer).__name__} cannot be {visibility.name}: it can be {allowed}."
+                f"a Transformer with mixer {type(self.mixer).__name__} cannot be {visibility.name}, only {allowed}."
             )
         return TransformerNetwork(self, vocabulary_size, visibility)
 
@@ -67,8 +70,9 @@ class Transformer:
 class TransformerState:
     """The states of all blocks, and the geometry of the canvas they were opened for."""
 
-    def __init__(self, mixers: list[MixerState], geometry: Geometry) -> None:
+    def __init__(self, mixers: list[MixerState], shift: TokenShiftState | None, geometry: Geometry) -> None:
         self.mixers = mixers
+        self.shift = shift
         self.geometry = geometry
         self.length = 0
 
@@ -104,6 +108,8 @@ class TransformerNetwork(nn.Module):
         self.visibility = visibility
         self.logit_cap = config.logit_cap
         self.embedding = nn.Embedding(vocabulary_size + 1, config.width)
+        self.shift = None if config.shift is None else config.shift.build(config.width)
+        self.embedding_norm = config.norm.build(config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = config.norm.build(config.width)
@@ -126,7 +132,10 @@ class TransformerNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n) -> (b, n, v)``."""
-        x = self.dropout(self.embedding(inputs))
+        x = self.embedding(inputs)
+        if self.shift is not None:
+            x = self.shift(x, geometry)
+        x = self.dropout(self.embedding_norm(x))
         for block in self.blocks:
             x = block(x, geometry)
         return self._logits(x)
@@ -138,12 +147,16 @@ class TransformerNetwork(nn.Module):
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
         mixers = [block.mixer.new_state(batch, geometry.count) for block in self.blocks]  # type: ignore[union-attr]
-        return TransformerState(mixers, geometry)
+        shift = None if self.shift is None else self.shift.new_state(batch, geometry.count)
+        return TransformerState(mixers, shift, geometry)
 
     def step(self, inputs: Tensor, state: TransformerState) -> Tensor:
         """The coming slots, ``(b, g) -> (b, g, v)``."""
         part = state.geometry.narrow(state.length, inputs.shape[1])
         x = self.embedding(inputs)
+        if self.shift is not None and state.shift is not None:
+            x = self.shift.step(x, part, state.shift)
+        x = self.embedding_norm(x)
         for block, mixer_state in zip(self.blocks, state.mixers, strict=True):
             x = block.step(x, part, mixer_state)  # type: ignore[arg-type]
         state.length += inputs.shape[1]

@@ -1,6 +1,6 @@
 """From what the user names to one text: every source read, joined, and identified by a checksum.
 
-The same document given twice is read once. Otherwise the copy could fall into the held-out part, and a model
+A document that is there twice counts once. Otherwise the copy could fall into the held-out part, and a model
 would be praised for remembering it.
 """
 
@@ -55,7 +55,7 @@ def load_text(
     documents: dict[str, Document] = {}
     for source in dict.fromkeys(wanted):  # standard input, for one, can be read only once
         for document in read_source(source, places, encoding, fetching):
-            documents.setdefault(document.identity, document)
+            documents.setdefault(document.text, document)
     text = separator.join(document.text for document in documents.values())
     rules = {document.split for document in documents.values()}
     rule = rules.pop() if len(rules) == 1 else None  # texts with different rules are split in the ordinary way

@@ -22,14 +22,10 @@ from semagram.text.splits import Split
 
 @dataclass(frozen=True)
 class Document:
-    """One text with its name.
-
-    `identity` is equal for the same file given in two ways; `split`, if it has a rule.
-    """
+    """One text with its name and, if it comes with one, its rule for splitting it."""
 
     name: str
     text: str
-    identity: str
     split: Split | None = None
 
 
@@ -39,7 +35,7 @@ def read_source(source: str, places: Places, encoding: str = "utf-8", fetching: 
     if not source.strip():
         raise UserError("a source is empty; give a file, a folder, a glob, - or a named corpus.")
     if source == "-":
-        return [Document("-", files.read_stdin(encoding), "-")]
+        return [Document("-", files.read_stdin(encoding))]
     if os.path.isdir(expanded):
         return _read_files(files.list_folder(Path(expanded)), encoding)
     if os.path.exists(expanded):
@@ -48,28 +44,24 @@ def read_source(source: str, places: Places, encoding: str = "utf-8", fetching: 
     if kind == "gutenberg" and colon:
         numbers = parse_numbers(rest)
         books = load_books(numbers, places, fetching)
-        return [_named(f"gutenberg:{n}", text) for n, text in zip(numbers, books, strict=True)]
+        return [Document(f"gutenberg:{n}", text) for n, text in zip(numbers, books, strict=True)]
     if kind == "hf" and colon:
         text = load_hugging_face(parse_hugging_face(rest))
         if not text:
             raise UserError(f"{source} holds no text.")
-        return [_named(source, text)]
+        return [Document(source, text)]
     if any(mark in source for mark in "*?["):
         return _read_files(files.list_glob(source), encoding)
     corpus = find_named(source)
     if corpus is not None:
         texts = read_named(corpus, places, fetching)
         names = [source] if len(texts) == 1 else [f"{source}/{place}" for place in range(1, len(texts) + 1)]
-        return [_named(name, text, corpus.split) for name, text in zip(names, texts, strict=True)]
+        return [Document(name, text, corpus.split) for name, text in zip(names, texts, strict=True)]
     own = places.in_data(source, f"{source}.txt")
     if own is not None:
         return _read_files([own], encoding)
     raise files.missing(source, also=tuple(corpus.name for corpus in CATALOGUE))
 
 
-def _named(name: str, text: str, split: Split | None = None) -> Document:
-    return Document(name, text, name, split)
-
-
 def _read_files(paths: list[Path], encoding: str) -> list[Document]:
-    return [Document(str(path), files.read_file(path, encoding), str(path.resolve())) for path in paths]
+    return [Document(str(path), files.read_file(path, encoding)) for path in paths]

@@ -34,6 +34,4 @@ class StreamingDecoder:
 
         Then a new text may begin.
         """
-        tail = self._decoder.decode(b"", final=True)
-        self._decoder.reset()
-        return tail
+        return self._decoder.decode(b"", final=True)

@@ -24,6 +24,9 @@ from semagram.training.files import replace_whole
 from semagram.training.state import Progress
 
 FORMAT = "semagram checkpoint 1"
+_ABOUT = "semagram"
+# One key only, here and in ``save_weights``: safetensors writes several in random order, and then equal weights would
+# not make equal files.
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "identity": dataclasses.asdict(checkpoint.identity),
         "checksum": checksum(tensors),
     }
-    metadata = {"format": "pt", "semagram": json.dumps(about)}
+    metadata = {_ABOUT: json.dumps(about)}
     replace_whole(path, lambda temporary: save_file(tensors, temporary, metadata), (SafetensorError,))
 
 
@@ -64,7 +67,7 @@ def read(path: Path) -> Checkpoint:
     """Read and check a checkpoint; ``UserError`` for a file that is damaged or something else."""
     try:
         with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get("semagram", "{}"))
+            about: dict[str, Any] = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
             # Cloned, since safetensors' tensors may be windows into a file that is soon replaced.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         if about.get("format") != FORMAT:
@@ -88,7 +91,7 @@ def checksum(tensors: Mapping[str, Tensor]) -> int:
     for name in sorted(tensors):
         tensor = tensors[name]
         value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
-        value = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy(), value)
+        value = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data, value)
     return value
 
 
@@ -123,11 +126,13 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
             tensor.copy_(weights[name])
 
 
-def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
-    """Write the weights alone (``model.safetensors``), whole or not at all; raises ``CannotWrite``."""
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write the weights alone (``model.safetensors``), whole or not at all; raises ``CannotWrite``.
+
+    Equal weights make equal files.
+    """
     tensors = {name: t.detach().cpu().contiguous() for name, t in weights_of(network).items()}
-    about = {"format": "pt", **metadata}
-    replace_whole(path, lambda temporary: save_file(tensors, temporary, about), (SafetensorError,))
+    replace_whole(path, lambda temporary: save_file(tensors, temporary, {"format": "pt"}), (SafetensorError,))
 
 
 def all_finite(network: nn.Module) -> bool:

@@ -60,16 +60,6 @@ def _precision(settings: Training, device: str) -> Literal["32-true", "bf16-mixe
 
 
 @contextmanager
-def first_process_first(fabric: Fabric) -> Iterator[None]:
-    """The others do what is within only when the first process is through with it."""
-    if not fabric.is_global_zero:
-        fabric.barrier()
-    yield
-    if fabric.is_global_zero:
-        fabric.barrier()
-
-
-@contextmanager
 def torch_settings(threads: int | None) -> Iterator[None]:
     """Threads and arithmetic of a run; afterwards torch's threads and generators are as before.
 

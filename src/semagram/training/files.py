@@ -28,7 +28,11 @@ def replace_whole(path: Path, write: Callable[[Path], None], failures: tuple[typ
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
+        # What the user's umask gives; safetensors by itself lets nobody else read its files.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)
         _flush_to_disk(temporary)
         os.replace(temporary, path)
         _flush_to_disk(path.parent)

@@ -48,9 +48,11 @@ class Muon:
 
     rate: float = 0.02
     """Peak learning rate of hidden matrices."""
-    adam_rate: float = 5e-3
-    """Peak learning rate of everything else."""
-    momentum: float = 0.95
+    head_rate: float = 4e-3
+    """Peak learning rate of the head."""
+    adam_rate: float = 1e-2
+    """Peak learning rate of everything else: embeddings, gains."""
+    momentum: float = 0.9
     """Nesterov momentum of hidden matrices."""
     weight_decay: float = 0.0
     """Of hidden matrices."""
@@ -59,6 +61,7 @@ class Muon:
 
     def __post_init__(self) -> None:
         _above_zero("rate", self.rate)
+        _above_zero("head_rate", self.head_rate)
         _above_zero("adam_rate", self.adam_rate)
         _shares(momentum=self.momentum)
         _not_below_zero("weight_decay", self.weight_decay)
@@ -73,9 +76,11 @@ class Muon:
 
         parts = parts_of(network)
         hidden = [p for p in parts if p.role is Role.HIDDEN]
-        rest = [p for p in parts if p.role is not Role.HIDDEN]
+        head = [p for p in parts if p.role is Role.HEAD]
+        rest = [p for p in parts if p.role not in (Role.HIDDEN, Role.HEAD)]
         matrices = muon.Muon(hidden, self.momentum, self.weight_decay, self.steps)
-        return Stepper([(rest, self.adam_rate, 0.0)], _ADAM_BESIDE_MUON, (matrices, self.rate))
+        groups = [(head, self.head_rate, 0.0), (rest, self.adam_rate, 0.0)]
+        return Stepper(groups, _ADAM_BESIDE_MUON, (matrices, self.rate))
 
 
 Optimiser = AdamW | Muon

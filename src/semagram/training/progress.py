@@ -158,11 +158,11 @@ class LiveDisplay:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(file=stream if stream is not None else sys.stderr)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
         self._smooth = Smooth()
         self._moment: Moment | None = None
         self._sample = ""
+        self._console = Console(file=stream if stream is not None else sys.stderr)
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
         self._live.start()
 
     def step(self, moment: Moment) -> None:
@@ -206,10 +206,10 @@ class LiveDisplay:
 
 def watcher(stream: TextIO | None = None) -> Watcher:
     """The live display on a terminal; plain lines when ``stream`` (stderr) is none, or NO_COLOR is set."""
-    stream = stream if stream is not None else sys.stderr
-    if stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
-        return LiveDisplay(stream)
-    return PlainLines(stream)
+    out: TextIO = stream if stream is not None else sys.stderr
+    if out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+        return LiveDisplay(out)
+    return PlainLines(out)
 
 
 def score_line(step: int, nats: float, bits_per_character: float, best: bool) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """A folder with one run in it. Opening one checks that it is this experiment's, or empty.
+    """A folder with one run in it. Making one checks that it is this experiment's, or empty; it writes nothing.
 
     ``resume``: go on with what is there. ``first``: False in all processes but the one that writes.
     """
@@ -50,14 +50,6 @@ class RunFolder:
             raise UserError(f"{path} already holds a run: use --resume to go on with it, or another --out.")
         if (path / "config.json").exists():
             self._check_same(experiment)
-        if not first:
-            return
-        try:
-            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            for left_over in [*path.glob(f"*{TEMPORARY}"), *path.glob(f"checkpoints/*{TEMPORARY}")]:
-                left_over.unlink()
-        except OSError as error:
-            raise CannotWrite(f"could not write to {path}: {error.strerror}.") from error
 
     @property
     def last(self) -> Path:
@@ -78,8 +70,14 @@ class RunFolder:
         """True when a run was begun here."""
         return any((self.path / name).exists() for name in ("config.json", "checkpoints", "model.safetensors"))
 
-    def describe(self, experiment: Experiment, tokenizer: Tokenizer, device: str) -> None:
-        """Write what the run is, and add this start to what it ran on."""
+    def begin(self, experiment: Experiment, tokenizer: Tokenizer, device: str) -> None:
+        """Write what the run is, and add this start to what it ran on. Raises ``CannotWrite``."""
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            for left_over in [*self.path.glob(f"*{TEMPORARY}"), *self.path.glob(f"checkpoints/*{TEMPORARY}")]:
+                left_over.unlink()
+        except OSError as error:
+            raise CannotWrite(f"could not write to {self.path}: {error.strerror}.") from error
         write_json(self.path / "tokenizer.json", tokenizer.to_json())
         write_json(self.path / "config.json", to_json(experiment))
         write_json(self.path / "environment.json", {"starts": [*self._starts(), environment(device)]})

@@ -93,7 +93,7 @@ class Run:
         self.network.train()
         if not self._first:
             return
-        self._folder.describe(self.experiment, self._text.tokenizer, str(self._fabric.device))
+        self._folder.begin(self.experiment, self._text.tokenizer, str(self._fabric.device))
         self._logs = Logs(self._folder, self.progress.metrics_bytes, self.progress.samples_bytes)
         config, step = to_json(self.experiment), self.progress.step
         for logger in loggers:
@@ -206,9 +206,8 @@ class Run:
             loss_kind=self.experiment.objective.loss_kind,
         )
         if self._first:
-            about = {f"semagram.{k}": value for k, value in asdict(self._identity).items()}
-            checkpoints.save_weights(self._folder.model, self.network, about)
-            self._folder.finish(result.to_json())
+            checkpoints.save_weights(self._folder.model, self.network)
+            self._folder.finish({**result.to_json(), "identity": asdict(self._identity)})
         return result
 
     def kept(self) -> str:

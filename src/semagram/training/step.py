@@ -18,6 +18,7 @@ from semagram.training.stepper import Stepper
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.wrappers import _FabricModule
 
 
 class Diverged(Exception):
@@ -39,7 +40,7 @@ class TrainingStep:
     """``take(step, factor)`` takes one. ``network`` is what Fabric made of the network."""
 
     fabric: Fabric
-    network: nn.Module
+    network: _FabricModule
     objective: Objective
     geometry: Geometry
     batches: Batches

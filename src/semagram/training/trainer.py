@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import nn
 
 from semagram.experiment import Experiment
-from semagram.training.device import fabric_of, first_process_first, torch_settings
+from semagram.training.device import fabric_of, torch_settings
 from semagram.training.evaluate import Evaluate, HeldOut
 from semagram.training.files import CannotWrite
 from semagram.training.interrupts import Interrupts
@@ -66,21 +66,20 @@ def train(
     if isinstance(text, str):
         text = TokenisedText.of(text, experiment.tokenizer, settings.held_out)
     evaluate = evaluate or HeldOut(text.held_out, experiment.layout, experiment.objective)
-    result: Result | None = None
     with torch_settings(settings.threads), Interrupts() as interrupts:
         fabric = fabric_of(settings)
-        with first_process_first(fabric):
-            folder = RunFolder(run, experiment, resume, fabric.is_global_zero)
+        folder = RunFolder(run, experiment, resume, fabric.is_global_zero)
         life = Run(experiment, text, folder, fabric, watch, evaluate, sample)
+        result: Result | None = None
         try:
             life.open(loggers)
             result = _loop(life, interrupts, save)
+            return result
         except CannotWrite as error:
             raise CannotWrite(f"{error} {life.kept()} Make room and go on with --resume.") from error
         finally:
             life.close()
             watch.end(result)
-    return result
 
 
 def _loop(life: Run, interrupts: Interrupts, save: SaveEvery) -> Result:

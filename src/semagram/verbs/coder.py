@@ -44,8 +44,8 @@ class Encoder:
     def __init__(self, vocabulary_size: int) -> None:
         """``UserError`` for a vocabulary above 2^20."""
         self._v = _checked(vocabulary_size)
-        self._queue, self._family = _constriction()
-        self._encoder = self._queue.RangeEncoder()
+        queue, self._family = _constriction()
+        self._encoder = queue.RangeEncoder()
 
     def encode(self, log_probs: np.ndarray, ids: np.ndarray) -> None:
         """``(k, v)`` and ``(k,)`` ids in 0..v-1. A vocabulary of one costs nothing."""
@@ -88,4 +88,5 @@ def _checked(vocabulary_size: int) -> int:
 def _constriction() -> tuple[Any, Any]:
     import constriction
 
-    return constriction.stream.queue, constriction.stream.model.Categorical(perfect=False)
+    stream: Any = constriction.stream  # pyright: ignore[reportAttributeAccessIssue] (a compiled module)
+    return stream.queue, stream.model.Categorical(perfect=False)

@@ -11,25 +11,24 @@ import hashlib
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from semagram.errors import UserError
 from semagram.predictors.contract import Predictor
-from semagram.text.tokenizer import utf8
+from semagram.text.tokenizer import Tokenizer, utf8
 from semagram.verbs.coder import Encoder
 from semagram.verbs.container import MOST_THREADS, Container, identity_digits, to_bytes
 from semagram.verbs.determinism import facts, held_still
-from semagram.verbs.escapes import Vocabulary, escape
+from semagram.verbs.escapes import escape
 from semagram.verbs.lockstep import walk
 from semagram.verbs.windows import Plan, plan_of
 
 
 def compress_text(
     predictor: Predictor,
-    tokenizer: Vocabulary,
+    tokenizer: Tokenizer,
     text: str,
     identity: str,
-    threads: int | None = None,
+    threads: int = 1,
     *,
     stretches: int | None = None,
     stride: int | None = None,
@@ -38,9 +37,9 @@ def compress_text(
     """The file that ``decompress_text`` turns into ``text`` again. Any text will do, the empty one too.
 
     identity: the SHA-256, as 64 hexadecimal digits, of configuration, weights and tokenizer. threads: of torch, 1 to
-    255; by default as many as it has now. stretches, stride: see ``plan_of``. parts: a model to embed, by file name.
-    ``UserError`` for numbers out of range, a text with half a surrogate pair, a tokenizer that changes the text or knows
-    more ids than the model.
+    255; one is best for small steps. stretches, stride: see ``plan_of``. parts: a model to embed, by file name.
+    ``UserError`` for numbers out of range, a text with half a surrogate pair, a tokenizer that changes the text
+    or knows more ids than the model.
     """
     data = utf8(text)
     writable, escapes = escape(tokenizer, text)
@@ -56,7 +55,7 @@ def compress(
     predictor: Predictor,
     ids: np.ndarray,
     identity: str,
-    threads: int | None = None,
+    threads: int = 1,
     *,
     stretches: int | None = None,
     stride: int | None = None,
@@ -104,22 +103,30 @@ def _file(
     ids: np.ndarray,
     plan: Plan,
     identity: str,
-    threads: int | None,
+    threads: int,
     holds: str,
     digest: bytes,
     characters: int,
     escapes: bytes,
     parts: Mapping[str, bytes] | None,
 ) -> bytes:
-    threads = min(torch.get_num_threads(), MOST_THREADS) if threads is None else threads
     if not 1 <= threads <= MOST_THREADS:
         raise UserError(f"threads must be from 1 to {MOST_THREADS}, got {threads}.")
     identity = identity_digits(identity)
     with held_still(threads):
         payload = encode_ids(predictor, ids, plan)
-    return to_bytes(
-        Container(
-            identity, digest, holds, len(ids), characters, plan.stretches, plan.stride, threads, facts(),
-            payload, escapes, dict(parts or {}),
-        )  # fmt: skip
+    container = Container(
+        identity=identity,
+        digest=digest,
+        holds=holds,
+        count=len(ids),
+        characters=characters,
+        stretches=plan.stretches,
+        stride=plan.stride,
+        threads=threads,
+        facts=facts(),
+        payload=payload,
+        escapes=escapes,
+        parts=dict(parts or {}),
     )
+    return to_bytes(container)

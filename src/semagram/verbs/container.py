@@ -121,9 +121,19 @@ def _parsed(cursor: Cursor) -> Container:
     if threads < 1 or (count and stretches < 1):
         raise UserError(f"the file is damaged: it names {threads} threads and {stretches} stretches.")
     return Container(
-        identity, digest, _HOLDS[holds], count, characters, stretches, stride or None, threads, facts,
-        payload, escapes, parts,
-    )  # fmt: skip
+        identity=identity,
+        digest=digest,
+        holds=_HOLDS[holds],
+        count=count,
+        characters=characters,
+        stretches=stretches,
+        stride=stride or None,
+        threads=threads,
+        facts=facts,
+        payload=payload,
+        escapes=escapes,
+        parts=parts,
+    )
 
 
 def _at_most(what: str, found: int, allowed: int) -> int:

@@ -14,11 +14,12 @@ import numpy as np
 
 from semagram.errors import UserError
 from semagram.predictors.contract import Predictor
+from semagram.text.tokenizer import Tokenizer
 from semagram.verbs.coder import Decoder
 from semagram.verbs.compress import ids_digest
 from semagram.verbs.container import Container, from_bytes, identity_digits
 from semagram.verbs.determinism import facts, held_still
-from semagram.verbs.escapes import Vocabulary, restore
+from semagram.verbs.escapes import restore
 from semagram.verbs.lockstep import walk
 from semagram.verbs.windows import Plan, plan_of
 
@@ -26,7 +27,7 @@ Warn = Callable[[str], object]
 
 
 def decompress_text(
-    predictor: Predictor, tokenizer: Vocabulary, data: bytes, identity: str, *, warn: Warn = warnings.warn
+    predictor: Predictor, tokenizer: Tokenizer, data: bytes, identity: str, *, warn: Warn = warnings.warn
 ) -> str:
     """The text of a file that ``compress_text`` wrote with a model of this ``identity`` (64 hexadecimal digits).
 
@@ -35,11 +36,12 @@ def decompress_text(
     """
     found = _opened(data, identity, "text", warn)
     ids = _decoded(predictor, found)
+    text, same = "", False
     try:
         text = restore(tokenizer.decode(ids, strict=True), found.escapes)
         same = hashlib.sha256(text.encode()).digest() == found.digest and len(text) == found.characters
     except UserError:
-        same = False
+        pass  # Ids that spell no text, or characters that do not fit it: not the text that was written.
     if not same:
         raise UserError(_mismatch("text", found))
     return text

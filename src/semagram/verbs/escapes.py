@@ -8,36 +8,18 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
 from semagram.errors import UserError
+from semagram.text.tokenizer import Tokenizer
 from semagram.verbs.bytes_cursor import Cursor, number
 
 _LARGEST = 9 + 4
 """Bytes that one escaped character takes before deflation, at most: a gap and four bytes of UTF-8."""
 
 
-class Vocabulary(Protocol):
-    """What is needed of a tokenizer (``semagram.text.tokenizer.Tokenizer`` is one)."""
-
-    @property
-    def token_bytes(self) -> tuple[bytes, ...]:
-        """The UTF-8 bytes of each token."""
-        ...
-
-    def encode(self, text: str) -> np.ndarray:
-        """Ids ``(n,)`` int64; ``UserError`` for text that cannot be written in them."""
-        ...
-
-    def decode(self, ids: Sequence[int] | np.ndarray[Any, Any], *, partial: bool = False, strict: bool = False) -> str:
-        """The text; with ``strict``, ``UserError`` for ids that spell none."""
-        ...
-
-
-def escape(tokenizer: Vocabulary, text: str) -> tuple[str, bytes]:
+def escape(tokenizer: Tokenizer, text: str) -> tuple[str, bytes]:
     """A text of the same length that the tokenizer can write, and what must be put back; empty when nothing."""
     known = Counter(text)
     unknown = {c for c in known if not _can_write(tokenizer, c)}
@@ -80,7 +62,7 @@ def restore(text: str, escapes: bytes) -> str:
     return "".join(out)
 
 
-def _can_write(tokenizer: Vocabulary, character: str) -> bool:
+def _can_write(tokenizer: Tokenizer, character: str) -> bool:
     try:
         tokenizer.encode(character)
     except UserError:
@@ -88,7 +70,7 @@ def _can_write(tokenizer: Vocabulary, character: str) -> bool:
     return True
 
 
-def _stand_in(tokenizer: Vocabulary, known: Counter[str], unknown: set[str]) -> str:
+def _stand_in(tokenizer: Tokenizer, known: Counter[str], unknown: set[str]) -> str:
     """The text's most frequent character that can be written, since the model expects it; else any character."""
     for character, _ in known.most_common():
         if character not in unknown:

@@ -1,7 +1,7 @@
 """Score: what every id of a text costs under a model, read in exactly the canvases that ``compress`` codes.
 
 The ids are known here, so canvases do not depend on each other and are read many at a time, and a model that writes
-in the order of rank reads each in parallel. The total agrees with the compressed file to the coder's rounding.
+in a fixed order reads each in parallel. The total agrees with the compressed file to the coder's rounding.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ import numpy as np
 import torch
 
 from semagram.errors import UserError
-from semagram.predictors.causal import CausalPredictor
 from semagram.predictors.contract import Predictor
-from semagram.predictors.ngram import NgramPredictor
 from semagram.verbs.compress import checked_ids
 from semagram.verbs.lockstep import Exchange, opened, walk
 from semagram.verbs.windows import Canvases, Plan, gathered, plan_of
 
-BY_RANK: tuple[type, ...] = (CausalPredictor, NgramPredictor)
-"""Predictors that write in the layout's order of rank whatever the ids, so that ``state.read`` can be used."""
 _NUMBERS_AT_ONCE = 1 << 24
 """Log-probabilities held at a time: 64 MB."""
 
@@ -83,20 +79,19 @@ def score(
     stretches: int | None = None,
     stride: int | None = None,
     cells: int = 16_384,
-    parallel: bool | None = None,
+    parallel: bool = True,
 ) -> Score:
     """What each of ``ids`` ``(N,)`` costs, in the order of the text.
 
     stretches, stride: see ``plan_of``. cells: a batch of canvases has at most so many (or is a single canvas).
-    parallel: read canvases by ``state.read``; by default for the predictors in ``BY_RANK``, others are asked step by
-    step. ``UserError`` for ids that the model does not know and numbers out of range.
+    parallel: use ``state.read`` where the order is fixed (else, and where the predictor chooses its order, step by
+    step). ``UserError`` for ids that the model does not know and numbers out of range.
     """
     ids = checked_ids(predictor, ids)
     if cells < 1:
         raise UserError(f"cells must be at least 1, got {cells}.")
     plan = plan_of(predictor, len(ids), stretches, stride)
     found = Score(np.zeros(len(ids)), np.zeros(len(ids), dtype=np.int64), plan)
-    parallel = isinstance(predictor, BY_RANK) if parallel is None else parallel
 
     def look_up(log_probs: np.ndarray, places: np.ndarray) -> np.ndarray:
         known = ids[places]
@@ -107,7 +102,7 @@ def score(
 
     with torch.no_grad():
         for canvases in gathered(plan.rounds(), cells):
-            if parallel:
+            if parallel and predictor.fixed_order:
                 _read(predictor, canvases, ids, look_up)
             else:
                 walk(predictor, canvases, ids, look_up)
@@ -117,7 +112,7 @@ def score(
 def table(found: Score, ids: np.ndarray, token_texts: Sequence[str]) -> list[TokenScore]:
     """One line for each of ``ids`` ``(N,)``; ``token_texts`` are the v tokens' (``Tokenizer.token_texts``)."""
     return [
-        TokenScore(token_texts[i], nats, float(np.exp(-nats)), rank)
+        TokenScore(token_texts[int(i)], nats, float(np.exp(-nats)), rank)
         for i, nats, rank in zip(ids.tolist(), found.nats.tolist(), found.ranks.tolist(), strict=True)
     ]
 

@@ -1,0 +1,118 @@
+"""Generation with state: tokens a second beside recomputing the prefix, and beside x-transformers' own cache.
+
+Width 256, depth 6, 4 heads of 64, vocabulary 65; all alternate in one process, round after round, and ratios are
+taken within a round, since the machine may be shared. Run: python -m benchmarks.generation [--json]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from benchmarks.rounds import alternate, environment
+from semagram.layouts import Sequence, Visibility
+from semagram.layouts.geometry import Geometry
+from semagram.mixers import Attention
+from semagram.models import Transformer
+from semagram.predictors import CausalPredictor
+from semagram.verbs.generate import generate
+from semagram.verbs.sampling import Sampling
+
+PROMPT, TOKENS, VOCABULARY = 32, 224, 65
+CONTEXT = PROMPT + TOKENS
+
+
+def ours(batch: int) -> Callable[[], None]:
+    """Our verb: one step of the state a token."""
+    network = Transformer(width=256, depth=6, mixer=Attention(heads=4)).build(
+        VOCABULARY, Sequence(CONTEXT), Visibility.CAUSAL
+    )
+    predictor = CausalPredictor(network.eval(), Sequence(CONTEXT))
+    prompts = [np.zeros(PROMPT, dtype=np.int64)] * batch
+    return lambda: generate(predictor, prompts, TOKENS, Sampling(top_k=7)) and None
+
+
+def recomputing(batch: int, tokens: int) -> Callable[[], None]:
+    """The same network without a state: the whole prefix again for each token."""
+    network = Transformer(width=256, depth=6, mixer=Attention(heads=4)).build(
+        VOCABULARY, Sequence(CONTEXT), Visibility.CAUSAL
+    )
+    network.eval()
+    whole = Geometry.of(Sequence(CONTEXT).positions(), Visibility.CAUSAL)
+
+    def go() -> None:
+        # The last ``tokens`` of the canvas, where the prefix is longest, would flatter us: take them evenly.
+        with torch.inference_mode():
+            for length in np.linspace(PROMPT, CONTEXT, tokens).astype(int):
+                ids = torch.zeros(batch, int(length), dtype=torch.int64)
+                network(ids, whole.narrow(0, int(length)))[:, -1].argmax(-1)
+
+    return go
+
+
+def x_transformers(batch: int, **features: bool) -> Callable[[], None]:
+    """x-transformers' own cached generation of a model of the same size."""
+    from x_transformers import AutoregressiveWrapper, Decoder, TransformerWrapper
+
+    model = AutoregressiveWrapper(
+        TransformerWrapper(
+            num_tokens=VOCABULARY,
+            max_seq_len=CONTEXT,
+            attn_layers=Decoder(dim=256, depth=6, heads=4, attn_dim_head=64, **features),
+        )
+    ).eval()
+    prompt = torch.zeros(batch, PROMPT, dtype=torch.int64)
+
+    def go() -> None:
+        with torch.inference_mode():
+            model.generate(prompt, TOKENS, cache_kv=True)
+
+    return go
+
+
+def main() -> None:
+    """Print a table, or JSON."""
+    rounds = 5
+    results = []
+    for batch in (1, 16):
+        share = 24 if batch == 1 else 8
+        contestants = {
+            "semagram": ours(batch),
+            "x-transformers": x_transformers(batch),
+            "x-transformers, flash and rotary": x_transformers(batch, attn_flash=True, rotary_pos_emb=True),
+            "semagram, recomputing": recomputing(batch, share),
+        }
+        seconds = alternate(contestants, rounds)
+        seconds["semagram, recomputing"] = [s * TOKENS / share for s in seconds["semagram, recomputing"]]
+        for name, values in seconds.items():
+            ratios = [v / own for v, own in zip(values, seconds["semagram"], strict=True)]
+            results.append(
+                {
+                    "batch": batch,
+                    "contestant": name,
+                    "tokens_per_second": batch * TOKENS / float(np.median(values)),
+                    "times_ours": float(np.median(ratios)),
+                    "spread": [min(ratios), max(ratios)],
+                }
+            )
+    told = {"what": "generation", "rounds": rounds, "environment": environment(), "results": results}
+    if "--json" in sys.argv:
+        print(json.dumps(told, indent=2))
+        return
+    for r in results:
+        low, high = r["spread"]
+        print(
+            f"batch {r['batch']:>2}  {r['contestant']:<34} {r['tokens_per_second']:8.0f} tokens/s   "
+            f"{r['times_ours']:5.2f} x our time ({low:.2f} to {high:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    began = time.time()
+    main()
+    print(f"{time.time() - began:.0f} s", file=sys.stderr)

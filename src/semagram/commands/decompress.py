@@ -1,0 +1,59 @@
+"""``semagram decompress RUN FILE``: the text again, to the byte, or a clear refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from semagram.commands.options import parse
+from semagram.errors import UserError
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """Rebuild the text from a file that compress wrote."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folder of the model that wrote the file; - for a self-contained file."""
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The file."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
+    """Where to write the text; none: standard output."""
+    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace the text if it is there."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print size and SHA-256 of the text as JSON (needs --out)."""
+
+
+def run(arguments: list[str]) -> int:
+    """The command."""
+    options = parse(Decompress, arguments, "semagram decompress")
+    if options.json and options.out is None:
+        raise UserError("--json needs --out, since the text itself goes to standard output.")
+    from semagram.commands.files import refuse_existing, write_whole
+    from semagram.trained import load, load_embedded
+
+    if not options.file.is_file():
+        raise UserError(f"there is no file {options.file}.")
+    if options.out is not None:
+        refuse_existing(options.out, options.force)
+    data = options.file.read_bytes()
+    model = load_embedded(data) if options.run == "-" else load(options.run)
+    text = model.decompress(data, warn=lambda line: print(f"semagram: {line}", file=sys.stderr))
+    encoded = text.encode("utf-8")
+    if options.out is None:
+        sys.stdout.buffer.write(encoded)
+        return 0
+    write_whole(options.out, encoded)
+    digest = hashlib.sha256(encoded).hexdigest()
+    if options.json:
+        print(json.dumps({"file": str(options.out), "characters": len(text), "sha256": digest}))
+    else:
+        print(f"{options.out}: {len(text):,} characters, SHA-256 {digest}")
+    return 0

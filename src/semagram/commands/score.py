@@ -1,0 +1,58 @@
+"""``semagram score RUN TEXT``: what a text costs under a trained model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from semagram.commands.options import parse
+
+
+@dataclass(frozen=True)
+class Score:
+    """Nats and bits per character of a text; without TEXT, of the run's own held-out text."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folder of the trained model."""
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
+    """Files, folders, globs, - for standard input, or named corpora."""
+    table: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print what each token costs."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """As JSON."""
+
+
+def run(arguments: list[str]) -> int:
+    """The command."""
+    options = parse(Score, arguments, "semagram score")
+    from semagram.lab.texts import named_or_held_out
+    from semagram.trained import load
+    from semagram.verbs.score import table
+
+    model = load(options.run)
+    text = named_or_held_out(options.text, model.experiment)
+    found = model.score(text)
+    nats, bits = found.total_nats / len(text), found.bits_per_character(len(text))
+    rows = table(found, model.encode(text), model.tokenizer.token_texts()) if options.table else []
+    if options.json:
+        told: dict[str, object] = {
+            "run": options.run,
+            "characters": len(text),
+            "tokens": found.tokens,
+            "total_nats": found.total_nats,
+            "nats_per_character": nats,
+            "bits_per_character": bits,
+        }
+        if options.table:
+            told["table"] = [
+                {"text": r.text, "nats": r.nats, "probability": r.probability, "rank": r.rank} for r in rows
+            ]
+        print(json.dumps(told, ensure_ascii=False))
+        return 0
+    for row in rows:
+        print(f"{row.nats:8.4f} nats  p {row.probability:.6f}  rank {row.rank:>4}  {row.text}")
+    print(f"{bits:.4f} bits a character ({nats:.4f} nats) over {len(text):,} characters, {found.tokens:,} tokens")
+    return 0

@@ -1,0 +1,193 @@
+"""Many contestants, one answer: the same text, the same budget, several seeds, one table that nobody can argue with.
+
+Runs are taken seed by seed and not contestant by contestant, so that a machine that slows down slows all of them. Each
+run lies in a folder of its own and is looked up there first: a comparison that was killed goes on where it stopped, and
+contestants and seeds can be added later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semagram.errors import UserError
+from semagram.lab import beside
+from semagram.lab.comparison_contestants import Contestant, FromRecipe, FromRun, find, folder_name
+from semagram.lab.comparison_judged import ComparedText
+from semagram.lab.comparison_run import ContestantResult, run
+from semagram.lab.comparison_table import Row, Table, markdown, rows_of, table_of
+from semagram.text import DEFAULT_CORPUS
+from semagram.training.budget import Budget
+from semagram.training.files import replace_whole, write_json
+from semagram.training.progress import Watcher
+from semagram.training.settings import Training
+
+__all__ = ["ComparedText", "Comparison", "ContestantResult", "compare", "run"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to; its files are in ``folder``."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+    table: Table
+    text: ComparedText
+    anchors: tuple[beside.Beside, ...]
+    equal: str
+    """What was equal for all that were trained."""
+    words: tuple[str, ...]
+    """The contestants as they were named."""
+
+
+def compare(
+    *words: str,
+    text: Sequence[str] = (),
+    seeds: int = 3,
+    budget: str | None = None,
+    out: str | Path | None = None,
+    coded: bool = False,
+    say: Say | None = None,
+    watch: Callable[[], Watcher] | None = None,
+) -> Comparison:
+    """Compare recipes, FILE.py, run folders, ``ngram`` (always there), ``ngram:ORDER`` and ``suffix``.
+
+    ``text``: sources, by default the contestants' own, which must then be one. ``budget`` like 30s or 1Mtokens: by
+    default the recipes' own, which must then be equal. ``coded``: also compress, decode and verify. ``say`` is told
+    how it goes on, ``watch`` makes a watcher for each training run. Leaves table.md, results.jsonl and report.html in
+    ``out``. ``UserError`` before anything is trained for what cannot be compared; ``KeyboardInterrupt`` when
+    interrupted.
+    """
+    if seeds < 1:
+        raise UserError(f"seeds must be at least 1, got {seeds}.")
+    contestants = find(words)
+    equal = _equal_budget(contestants, budget)
+    compared = _one_text(contestants, text)
+    folder = Path(out) if out is not None else Path("comparisons") / "-vs-".join(map(folder_name, words))[:80]
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; a comparison needs a folder.")
+    say = say or (lambda _: None)
+
+    turns = [(c, seed) for seed in range(seeds) for c in contestants if isinstance(c, FromRecipe) or seed == 0]
+    results: dict[str, list[ContestantResult]] = {c.name: [] for c in contestants}
+    for number, (contestant, seed) in enumerate(turns, start=1):
+        trained = isinstance(contestant, FromRecipe)
+        label = f"[{number}/{len(turns)}] {contestant.name}{f' seed {seed}' if trained else ''}"
+        say(f"{label} ...")
+        place = folder / "runs" / folder_name(contestant.name) / (f"seed-{seed}" if trained else "once")
+        watcher = watch() if watch is not None and trained and not (place / "result.json").exists() else None
+        wanted = Budget.parse(budget) if budget is not None else None
+        result = run(contestant, seed, wanted, compared, place, coded=coded, watch=watcher)
+        results[contestant.name].append(result)
+        say(f"{label}: {_verdict(result)}")
+
+    rows = rows_of([(c.name, results[c.name]) for c in contestants])
+    anchors = _anchors(folder, compared)
+    found = Comparison(folder, tuple(rows), table_of(rows, anchors), compared, tuple(anchors), equal, words)
+    _write(found)
+    return found
+
+
+def header(found: Comparison) -> str:
+    """What was compared on what, in a sentence or two."""
+    return (
+        f"Text: {' '.join(found.text.sources)}, trained on the first {len(found.text.training):,} characters, judged on "
+        f"the whole rest, {len(found.text.held_out):,} characters. {found.equal}"
+    )
+
+
+def rows_as_json(found: Comparison) -> list[dict[str, Any]]:
+    """The table's rows as plain data."""
+    return [
+        {
+            "contestant": row.name,
+            "scores": {kind: vars(estimate) for kind, estimate in row.scores.items()},
+            "minus_first": None if row.difference is None else vars(row.difference),
+            "seeds": len(row.results),
+            "failed": sum(r.failed is not None for r in row.results),
+            "parameters": row.parameters,
+            **{f: row.mean(f) for f in ("tokens", "cpu_seconds", "tokens_per_second", "training_flops")},
+            "remark": row.remark,
+        }
+        for row in found.rows
+    ]
+
+
+def _equal_budget(contestants: Sequence[Contestant], budget: str | None) -> str:
+    """The sentence that says which budget was equal; ``UserError`` when none is."""
+    trained = [c for c in contestants if isinstance(c, FromRecipe)]
+    rest = " Runs brought ready-made and models that count were given no budget." if len(trained) < len(contestants) else ""
+    if not trained:
+        return "Nothing was trained for this comparison."
+    own = {str(c.experiment.training.budget): c.name for c in trained}
+    if budget is None and len(own) > 1:
+        listed = ", ".join(f"{name} {amount}" for amount, name in own.items())
+        raise UserError(f"the recipes have different budgets ({listed}): give all of them one, like --budget 30s.")
+    shared = Budget.parse(budget) if budget is not None else trained[0].experiment.training.budget
+    what = {"seconds": "wall time of training", "tokens": "training tokens", "steps": "steps"}[shared.unit]
+    return (
+        f"Equal for all that were trained: {what} ({shared}); parameters, processor time and FLOP are reported, not "
+        f"forced.{rest}"
+    )
+
+
+def _one_text(contestants: Sequence[Contestant], sources: Sequence[str]) -> ComparedText:
+    with_text = [c for c in contestants if isinstance(c, (FromRecipe, FromRun))]
+    trained = [c for c in with_text if isinstance(c, FromRecipe)] or with_text
+    texts = {c.experiment.text: c.name for c in with_text}
+    if not sources and len(texts) > 1:
+        listed = ", ".join(f"{name} {' '.join(text)}" for text, name in texts.items())
+        raise UserError(f"the contestants have different texts ({listed}): name the one to compare on with --text.")
+    shares = {c.experiment.training.held_out: c.name for c in trained}
+    if len(shares) > 1:
+        listed = ", ".join(f"{name} {share}" for share, name in shares.items())
+        raise UserError(f"the contestants hold out different shares of the text ({listed}): make training.held_out equal.")
+    own = next(iter(texts), (DEFAULT_CORPUS,))
+    return ComparedText.of(tuple(sources) or own, next(iter(shares), Training().held_out))
+
+
+def _verdict(result: ContestantResult) -> str:
+    if result.failed is not None or result.judged is None:
+        return f"failed: {result.failed}"
+    named = {"exact": result.judged.nll, "bound": result.judged.nll_upper_bound, "pseudo": result.judged.pseudo_nll}
+    return ", ".join(f"{value:.4f} bits/char ({name})" for name, value in named.items() if value is not None)
+
+
+def _anchors(folder: Path, text: ComparedText) -> list[beside.Beside]:
+    """The compressors' figures, worked out once for each text."""
+    path, key = folder / "anchors.json", f"{text.sha256} {len(text.training)}"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["text"] == key:
+            return [beside.Beside(name, bits) for name, bits in kept["bits"].items()]
+    except (OSError, ValueError, KeyError, AttributeError):
+        pass
+    found = beside.compressors(text.held_out, text.training)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"text": key, "bits": {a.name: a.bits for a in found}})
+    return found
+
+
+def _write(found: Comparison) -> None:
+    from semagram.lab.comparison_page import write_comparison
+
+    basis = "; ".join(f"{r.name}: {r.difference.basis}" for r in found.rows if r.difference is not None)
+    legend = (
+        "Mean over seeds with its 95 % interval (Student's t). Differences are paired with the first contestant, "
+        f"minus is better; intervals over {basis or 'nothing'}.\n"
+    )
+    _put(found.folder / "table.md", f"{header(found)}\n\n{markdown(found.table)}\n{legend}")
+    lines = [{"kind": "run", **result.to_json()} for row in found.rows for result in row.results]
+    lines += [{"kind": "row", **row} for row in rows_as_json(found)]
+    lines += [{"kind": "anchor", "name": a.name, "bits_per_character": a.bits} for a in found.anchors]
+    _put(found.folder / "results.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_comparison(found, header(found))
+
+
+def _put(path: Path, text: str) -> None:
+    replace_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)

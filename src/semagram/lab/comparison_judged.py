@@ -1,0 +1,191 @@
+"""Judging: what the whole held-out text costs under a contestant, each kind of score under its own name.
+
+| kind | what is measured |
+|---|---|
+| nll | the exact code length, read as ``compress`` reads it; a masked model's in its own order of writing |
+| nll_upper_bound | the any-order bound that a masked model is trained on |
+| pseudo_nll | each token given all others: no likelihood, and nothing can be coded with it |
+
+Two kinds are never one number, and never share a column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semagram.errors import UserError
+from semagram.experiment import Experiment
+from semagram.layouts.geometry import Geometry
+from semagram.layouts.visibility import Visibility
+from semagram.predictors.ngram import NgramConfig, NgramPredictor
+from semagram.predictors.suffix import SuffixConfig, SuffixPredictor
+from semagram.text import Characters, Tokenizer, load_text, split
+from semagram.trained import TrainedModel
+from semagram.training.evaluate import HeldOut
+from semagram.verbs.compress import compress_text
+from semagram.verbs.decompress import decompress_text
+from semagram.verbs.generate import generate
+from semagram.verbs.sampling import Sampling
+from semagram.verbs.score import score
+
+SAMPLE_TOKENS = 300
+_PROBES, _PROBE_CHARACTERS = 40, 200
+
+Costs = tuple["Judged", NDArray[np.float64] | None, NDArray[np.int64]]
+"""The verdict, the exact nats of each held-out token ``(N,)`` if there are any, and the characters each adds ``(N,)``."""
+
+
+@dataclass(frozen=True)
+class ComparedText:
+    """The one text of a comparison, and where it is cut."""
+
+    sources: tuple[str, ...]
+    whole: str
+    held_out_share: float
+
+    @classmethod
+    def of(cls, sources: Sequence[str], held_out_share: float) -> ComparedText:
+        """Load it; ``UserError`` when there is nothing to learn from or nothing to judge on."""
+        text = cls(tuple(sources), load_text(sources).text, held_out_share)
+        if not text.training or not text.held_out:
+            raise UserError(f"the text has {len(text.whole)} characters: too few to train on one part and judge on another.")
+        return text
+
+    @cached_property
+    def _parts(self) -> tuple[str, str]:
+        return split(self.whole, 1 - self.held_out_share)
+
+    @property
+    def training(self) -> str:
+        """What is learnt from."""
+        return self._parts[0]
+
+    @property
+    def held_out(self) -> str:
+        """What is judged on, whole."""
+        return self._parts[1]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the whole text, hexadecimal."""
+        return hashlib.sha256(self.whole.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @cached_property
+    def characters(self) -> Tokenizer:
+        """The tokenizer of the contestants that count: an alphabet, as in published character-level figures."""
+        return Characters().train(self.whole)
+
+    def fit(self, config: NgramConfig | SuffixConfig) -> tuple[NgramPredictor | SuffixPredictor, Tokenizer, int]:
+        """Count the training text; the predictor, its tokenizer, and how many tokens were counted."""
+        ids = self.characters.encode(self.training)
+        return config.fit(ids, self.characters.vocabulary_size), self.characters, len(ids)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict: bits per character over the whole held-out text, by kind, and what else is worth a column."""
+
+    nll: float | None = None
+    nll_upper_bound: float | None = None
+    pseudo_nll: float | None = None
+    coded: float | None = None
+    """8 x size of a compressed file that was decoded and agreed / characters; None: not asked for."""
+    parameters: int | None = None
+    """Trained numbers; None for a model that counts."""
+    flops_per_token: float | None = None
+    """Multiplications and additions of a forward pass, a token; None for a model that counts."""
+    sample: str = ""
+    note: str | None = None
+
+
+def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs:
+    """Of a trained network; ``UserError`` when its vocabulary cannot spell the held-out text."""
+    ids, characters = model.encode(text.held_out), len(text.held_out)
+    lengths = model.tokenizer.lengths(ids)
+    objective, layout = model.experiment.objective, model.experiment.layout
+    kinds: dict[str, float] = {}
+    nats: NDArray[np.float64] | None = None
+    if objective.visibility is not Visibility.OTHERS:
+        nats = model.score(text.held_out).nats
+        kinds["nll"] = float(nats.sum()) / math.log(2) / characters
+    if objective.loss_kind != "nll":
+        with torch.no_grad():
+            mean = HeldOut(ids, layout, objective)(model.network)
+        kinds[objective.loss_kind] = mean * len(ids) / math.log(2) / characters
+    judged = Judged(
+        **kinds,
+        coded=_coded(model, text.held_out) if coded and nats is not None else None,
+        parameters=model.parameters,
+        flops_per_token=_flops_per_token(model),
+        sample=str(model.generate("", SAMPLE_TOKENS, seed=model.experiment.seed)) if nats is not None else "",
+    )
+    return judged, nats, lengths
+
+
+def judge_counting(
+    predictor: NgramPredictor | SuffixPredictor, tokenizer: Tokenizer, text: ComparedText, coded: bool
+) -> Costs:
+    """Of a model that counts."""
+    ids, held_out = tokenizer.encode(text.held_out), text.held_out
+    found = score(predictor, ids)
+    size = None
+    if coded:
+        digest = hashlib.sha256(tokenizer.fingerprint.encode())
+        for name, array in sorted(predictor.arrays().items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        identity = digest.hexdigest()
+        data = compress_text(predictor, tokenizer, held_out, identity)
+        size = _agreed(data, decompress_text(predictor, tokenizer, data, identity), held_out)
+    sample = generate(predictor, [ids[:0]], SAMPLE_TOKENS, Sampling(0.8))[0]
+    judged = Judged(nll=found.bits_per_character(len(held_out)), coded=size, sample=tokenizer.decode(sample))
+    return judged, found.nats, tokenizer.lengths(ids)
+
+
+def seen_before(experiment: Experiment, text: ComparedText) -> str | None:
+    """A remark on what a run was trained on; ``UserError`` when the held-out text was part of that."""
+    try:
+        whole = load_text(experiment.text).text
+    except (UserError, OSError):
+        return f"trained on {' '.join(experiment.text)}, which cannot be read now: whether it saw this text is unknown"
+    training = split(whole, 1 - experiment.training.held_out)[0]
+    if training == text.training:
+        return None
+    held_out = text.held_out
+    size = min(_PROBE_CHARACTERS, len(held_out))
+    places = np.linspace(0, len(held_out) - size, _PROBES).astype(int).tolist()
+    if any(held_out[place : place + size] in training for place in places):
+        raise UserError("it was trained on a text that holds parts of this held-out text, so its score would mean nothing.")
+    return f"trained on another text: {' '.join(experiment.text)}, {len(training):,} characters"
+
+
+def _coded(model: TrainedModel, held_out: str) -> float:
+    data = model.compress(held_out)
+    return _agreed(data, model.decompress(data), held_out)
+
+
+def _agreed(data: bytes, decoded: str, held_out: str) -> float:
+    if decoded != held_out:
+        raise UserError("its compressed file did not decode to the held-out text: the score is not true.")
+    return 8 * len(data) / len(held_out)
+
+
+def _flops_per_token(model: TrainedModel) -> float | None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    layout, visibility = model.experiment.layout, model.experiment.objective.visibility
+    geometry = Geometry.of(layout.positions(), visibility)
+    ids = torch.zeros(1, layout.count, dtype=torch.int64)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model.network(ids, geometry)
+    except (RuntimeError, NotImplementedError):
+        return None  # an operation that torch cannot count; the table then has a dash
+    return counter.get_total_flops() / layout.count
