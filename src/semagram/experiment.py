@@ -56,3 +56,7 @@ class Experiment:
                 f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
                 f"change model.mixer or the objective."
             )
+        if self.training.halved and not (isinstance(self.layout, Sequence) and self.layout.length % 2 == 0):
+            raise UserError(
+                f"training.halved cuts lines in two, so the layout must be a Sequence of even length: {self.layout}."
+            )

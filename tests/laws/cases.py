@@ -90,7 +90,8 @@ def factors(kind: type) -> dict[str, list[Any]]:
     for field in fields(kind):
         now = getattr(base, field.name)
         legal_values = [
-            v for v in walk.candidates(kind, field.name, hints[field.name], now)
+            v
+            for v in walk.candidates(kind, field.name, hints[field.name], now)
             if not legal.refused(kind, field.name, v)
         ]
         found[field.name] = [now, *legal_values]
@@ -113,7 +114,9 @@ def covering(kind: type) -> list[Case]:
 
     def fits(chosen: dict[str, int]) -> bool:
         if not {"mixer", "visibility"} <= chosen.keys():
-            return values["visibility"][chosen["visibility"]] is not Visibility.OTHERS if "visibility" in chosen else True
+            return (
+                values["visibility"][chosen["visibility"]] is not Visibility.OTHERS if "visibility" in chosen else True
+            )
         visibility = values["visibility"][chosen["visibility"]]
         return visibility in legal.visibilities(values["mixer"][chosen["mixer"]]) - {Visibility.OTHERS}
 

@@ -84,5 +84,7 @@ def told(predictor: Any, layout: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
     while (coming := state.next_positions).shape[1] > 0:
         answers.append(state.log_probs())
         cells.append(coming)
+        require((coming < layout.count).all(), "every cell once", f"cell {int(coming.max())} of {layout.count}")
         state.write(ids.gather(1, coming))
+    require(answers, "every cell once", "an empty canvas offers no cell")
     return torch.cat(answers, dim=1), torch.cat(cells, dim=1)

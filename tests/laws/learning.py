@@ -110,9 +110,13 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
             rows = moved.flatten(1).any(1) if parameter.dim() > 1 else moved
             require(not parameter.isnan().any(), LEARNS, f"{name} became NaN")
             enough = 1.0 if parameter.dim() < 2 else 0.5 if "feedforward" in name else 0.9
-            if steps > 1 or "embedding" in name and not hearing_is_possible(case):
+            if steps > 1 or ("embedding" in name and not hearing_is_possible(case)):
                 enough = 1e-9  # a masked model without blocks looks at the reserved id alone
-            require(rows.double().mean() >= enough, LEARNS, f"{name}: {int((~rows).sum())} of {rows.numel()} rows did not move")
+            require(
+                rows.double().mean() >= enough,
+                LEARNS,
+                f"{name}: {int((~rows).sum())} of {rows.numel()} rows did not move",
+            )
 
 
 def random_text(network: Any, case: Case, steps: int = 80, batch: int = 16, last: int = 40) -> None:
@@ -135,4 +139,6 @@ def random_text(network: Any, case: Case, steps: int = 80, batch: int = 16, last
         slack = min(4 * float(late.std()) / last**0.5, 0.02 * math.log(case.vocabulary))
         floor = math.log(case.vocabulary) - slack
         mean = float(late.mean())
-        require(mean > floor, RANDOM, f"{mean:.4f} nats a token on i.i.d. text over {case.vocabulary} ids ({floor:.4f})")
+        require(
+            mean > floor, RANDOM, f"{mean:.4f} nats a token on i.i.d. text over {case.vocabulary} ids ({floor:.4f})"
+        )

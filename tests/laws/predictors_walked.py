@@ -32,7 +32,9 @@ def networks(visibility: Visibility) -> list[Any]:
     return [m for m in mixers if visibility in legal.visibilities(m)]
 
 
-def network(visibility: Visibility, layout: Layout, mixer: Any = None, vocabulary: int = VOCABULARY, seed: int = 0) -> Any:
+def network(
+    visibility: Visibility, layout: Layout, mixer: Any = None, vocabulary: int = VOCABULARY, seed: int = 0
+) -> Any:
     """A tiny network with nothing at zero, in eval mode."""
     torch.manual_seed(seed)
     config = Transformer(width=legal.WIDTH, depth=2, mixer=mixer or networks(visibility)[0])

@@ -31,7 +31,9 @@ def geometry(n: int, visibility: Visibility) -> Geometry:
     return Geometry.of(Sequence(n).positions(), visibility)
 
 
-def compared(fast: Callable[..., Tensor], slow: Callable[..., Tensor], *arguments: Tensor, tolerance: float = 2e-5) -> None:
+def compared(
+    fast: Callable[..., Tensor], slow: Callable[..., Tensor], *arguments: Tensor, tolerance: float = 2e-5
+) -> None:
     """Values, and gradients by every argument, under one random cotangent."""
     told = []
     for function in (fast, slow):

@@ -27,9 +27,7 @@ def test_every_combination_is_saved_and_copied(tmp_path: Path, count) -> None:
         count("combinations saved, loaded and copied")
 
 
-COMPILED: list[Any] = [
-    (slot, walk.baseline(kind)) for slot, union in SLOTS.items() for kind in members(union)
-]
+COMPILED: list[Any] = [(slot, walk.baseline(kind)) for slot, union in SLOTS.items() for kind in members(union)]
 
 
 @pytest.mark.parametrize(("slot", "config"), COMPILED, ids=[type(c).__name__ for _, c in COMPILED])
@@ -50,7 +48,6 @@ def test_names_of_saved_weights_are_stable() -> None:
         "blocks.0.feedforward.down.weight",
         "blocks.0.feedforward.up.weight",
         "blocks.0.feedforward_norm.gain",
-        
         "blocks.0.mixer.inward.weight",
         "blocks.0.mixer.outward.weight",
         "blocks.0.mixer_norm.gain",

@@ -126,7 +126,9 @@ def test_a_field_of_a_tokenizer_does_something(count) -> None:
             count("fields changed, each of which must do something")
 
 
-@pytest.mark.parametrize(("kind", "given", "reason"), legal.REFUSED, ids=[f"{k.__name__} {g}" for k, g, _ in legal.REFUSED])
+@pytest.mark.parametrize(
+    ("kind", "given", "reason"), legal.REFUSED, ids=[f"{k.__name__} {g}" for k, g, _ in legal.REFUSED]
+)
 def test_what_cannot_be_is_refused_with_its_reason(kind: type, given: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason) as refusal:
         kind(**given)

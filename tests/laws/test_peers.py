@@ -37,6 +37,11 @@ def embedded(network: Any) -> Tensor:
     return network.embedding_norm(network.embedding.weight).detach()
 
 
+def stacked_gradient(attention: Any) -> Tensor:
+    """Of Llama's three projections, in our order."""
+    return torch.cat([m.weight.grad for m in (attention.q_proj, attention.k_proj, attention.v_proj)])
+
+
 def test_llama(count) -> None:
     transformers = pytest.importorskip("transformers")
     network = ours(
@@ -74,7 +79,7 @@ def test_llama(count) -> None:
         copy(layer.input_layernorm.weight, block.mixer_norm.gain)
         copy(layer.post_attention_layernorm.weight, block.feedforward_norm.gain)
         pairs += [
-            (block.mixer.inward.weight, lambda a=attention: torch.cat([m.weight.grad for m in (a.q_proj, a.k_proj, a.v_proj)])),
+            (block.mixer.inward.weight, lambda a=attention: stacked_gradient(a)),
             (block.feedforward.down.weight, lambda m=layer.mlp: m.down_proj.weight.grad),
             (block.mixer_norm.gain, lambda n=layer.input_layernorm: n.weight.grad),
         ]  # fmt: skip

@@ -95,5 +95,5 @@ def test_the_reserved_id_cannot_be_emitted_or_written(mixer: Any) -> None:
         state = predictor.open(layout, 1)
         assert state.log_probs().shape[-1] == VOCABULARY
         for wrong in (VOCABULARY, -1):
-            with pytest.raises(ValueError, match="0..4"):
+            with pytest.raises(ValueError, match=r"0\.\.4"):
                 state.write(torch.tensor([[wrong]]))

@@ -6,7 +6,7 @@ from tiny_runs import experiment
 from torch import nn
 
 from semagram.errors import UserError
-from semagram.feedforward import MLP, Gated
+from semagram.feedforward import MLP, Gated, LayerNorm
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Convolution
@@ -47,13 +47,20 @@ def test_every_parameter_is_held_exactly_once_and_moves(model, optimiser):
 
 
 def test_roles_are_told_by_the_owner():
-    roles = {part.name: part.role for part in parts_of(build(MODELS[0]))}
+    parts = parts_of(build(Transformer(width=16, depth=2, mixer=Attention(heads=2), norm=LayerNorm())))
+    roles = {part.name: part.role for part in parts}
     assert roles["head.weight"] is Role.HEAD
     assert roles["embedding.weight"] is Role.EMBEDDING
-    assert roles["norm.gain"] is Role.OTHER
+    assert roles["norm.gain"] is Role.OTHER and roles["blocks.0.mixer_norm.gain"] is Role.OTHER
     assert roles["blocks.1.mixer.inward.weight"] is Role.HIDDEN
-    rows = {part.name: part.rows for part in parts_of(build(MODELS[0]))}
+    rows = {part.name: part.rows for part in parts}
     assert rows["blocks.1.mixer.inward.weight"] == (16, 16, 16) and rows["blocks.1.mixer.outward.weight"] == (16,)
+
+
+def test_a_gain_with_two_axes_is_no_matrix():
+    module = nn.Module()
+    module.register_parameter("gain", nn.Parameter(torch.ones(4, 8)))
+    assert [part.role for part in parts_of(module)] == [Role.OTHER]
 
 
 def test_weight_decay_acts_on_matrices_only():
@@ -92,19 +99,20 @@ class OneMatrix(nn.Module):
 
 @pytest.mark.parametrize("shape", [(32, 32), (64, 16), (16, 64)])
 def test_two_steps_agree_with_torch_up_to_its_bfloat16(shape):
-    """torch.optim.Muon iterates in bfloat16 and scales by max(1, rows / columns) ** 0.5 as we do."""
+    """torch.optim.Muon iterates in bfloat16, and scales wide matrices by 1 where we scale by longer / shorter."""
+    scale = (max(shape) / min(shape)) ** 0.5 / max(1.0, shape[0] / shape[1]) ** 0.5
     torch.manual_seed(0)
     ours, theirs = OneMatrix(*shape), OneMatrix(*shape)
     theirs.load_state_dict(ours.state_dict())
-    stepper = Muon(rate=0.1, momentum=0.9, weight_decay=0.1).build(ours)
-    peer = torch.optim.Muon(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1, adjust_lr_fn="original")
+    stepper = Muon(rate=0.1, momentum=0.9, weight_decay=0.0).build(ours)
+    peer = torch.optim.Muon(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.0, adjust_lr_fn="original")
     for _ in range(2):
         before = ours.map.weight.detach().clone()
         gradient = torch.randn(shape)
         ours.map.weight.grad, theirs.map.weight.grad = gradient.clone(), gradient.clone()
         stepper.step(1.0)
         peer.step()
-        moved, moved_there = ours.map.weight - before, theirs.map.weight - before
+        moved, moved_there = (ours.map.weight - before) / scale, theirs.map.weight - before
         difference = (moved - moved_there).norm() / moved_there.norm()
         assert difference < 0.03
         theirs.load_state_dict(ours.state_dict())
@@ -152,3 +160,11 @@ def test_nonsense_settings_are_refused():
         with pytest.raises(UserError, match=r"training\.optimiser"):
             make()
     assert experiment().training.optimiser == Muon()
+
+
+def test_muon_decays_hidden_matrices():
+    network = OneMatrix(4, 8)
+    before = network.map.weight.detach().clone()
+    network.map.weight.grad = torch.zeros(4, 8)
+    Muon(rate=0.1, weight_decay=0.5).build(network).step(1.0)
+    assert torch.allclose(network.map.weight, before * 0.95)

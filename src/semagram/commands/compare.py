@@ -71,4 +71,6 @@ def _narrow(columns: tuple[str, ...], lines: tuple[tuple[str, ...], ...], count:
     """The first ``count`` columns, which fit a terminal; the others are in the files."""
     cells = [row[:count] for row in (columns, *lines)]
     widths = [max(len(row[i]) for row in cells) for i in range(count)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )

@@ -52,12 +52,12 @@ def run(arguments: list[str]) -> int:
             "characters": len(text),
             "bits_per_character": bits,
             "self_contained": options.self_contained,
-            "anchors": {a.name: a.bits_per_character for a in others},
+            "anchors": {a.name: a.alone for a in others},
         }
         print(json.dumps(told, ensure_ascii=False))
         return 0
     with_model = " (the model is in it)" if options.self_contained else ""
     print(f"{options.out}: {len(data):,} bytes{with_model} for {len(text):,} characters, {bits:.4f} bits a character")
     for anchor in others:
-        print(f"  {anchor.name:<12} {anchor.bits_per_character:.4f}")
+        print(f"  {anchor.name:<12} {anchor.alone:.4f}")
     return 0

@@ -46,5 +46,5 @@ def run(arguments: list[str]) -> int:
     same = outcome.model.decompress(data) == text
     print(f"  {len(text):,} characters -> {len(data):,} bytes = {8 * len(data) / len(text):.4f} bits a character;")
     print(f"  decoded: {'the same text, to the last character' if same else 'NOT the same text'}.")
-    print("  Beside it: " + ", ".join(f"{a.name} {a.bits_per_character:.3f}" for a in anchors(text)) + ".")
+    print("  Beside it: " + ", ".join(f"{a.name} {a.alone:.3f}" for a in anchors(text)) + ".")
     return 0 if same else 1

@@ -60,7 +60,7 @@ def compare(
     ``text``: sources, by default the contestants' own, which must then be one. ``budget`` like 30s or 1Mtokens: by
     default the recipes' own, which must then be equal. ``coded``: also compress, decode and verify. ``say`` is told
     how it goes on, ``watch`` makes a watcher for each training run. Leaves table.md, results.jsonl and report.html in
-    ``out``. ``UserError`` before anything is trained for what cannot be compared; ``KeyboardInterrupt`` when
+    ``out``. ``UserError`` before anything is trained for what cannot be compared, ``KeyboardInterrupt`` when
     interrupted.
     """
     if seeds < 1:
@@ -96,8 +96,8 @@ def compare(
 def header(found: Comparison) -> str:
     """What was compared on what, in a sentence or two."""
     return (
-        f"Text: {' '.join(found.text.sources)}, trained on the first {len(found.text.training):,} characters, judged on "
-        f"the whole rest, {len(found.text.held_out):,} characters. {found.equal}"
+        f"Text: {' '.join(found.text.sources)}, trained on the first {len(found.text.training):,} characters, judged "
+        f"on the whole rest, {len(found.text.held_out):,} characters. {found.equal}"
     )
 
 
@@ -121,7 +121,11 @@ def rows_as_json(found: Comparison) -> list[dict[str, Any]]:
 def _equal_budget(contestants: Sequence[Contestant], budget: str | None) -> str:
     """The sentence that says which budget was equal; ``UserError`` when none is."""
     trained = [c for c in contestants if isinstance(c, FromRecipe)]
-    rest = " Runs brought ready-made and models that count were given no budget." if len(trained) < len(contestants) else ""
+    rest = (
+        " Runs brought ready-made and models that count were given no budget."
+        if len(trained) < len(contestants)
+        else ""
+    )
     if not trained:
         return "Nothing was trained for this comparison."
     own = {str(c.experiment.training.budget): c.name for c in trained}
@@ -146,7 +150,9 @@ def _one_text(contestants: Sequence[Contestant], sources: Sequence[str]) -> Comp
     shares = {c.experiment.training.held_out: c.name for c in trained}
     if len(shares) > 1:
         listed = ", ".join(f"{name} {share}" for share, name in shares.items())
-        raise UserError(f"the contestants hold out different shares of the text ({listed}): make training.held_out equal.")
+        raise UserError(
+            f"the contestants hold out different shares of the text ({listed}): make training.held_out equal."
+        )
     own = next(iter(texts), (DEFAULT_CORPUS,))
     return ComparedText.of(tuple(sources) or own, next(iter(shares), Training().held_out))
 
@@ -190,4 +196,7 @@ def _write(found: Comparison) -> None:
 
 
 def _put(path: Path, text: str) -> None:
-    replace_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    replace_whole(path, write)

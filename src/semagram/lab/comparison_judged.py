@@ -25,6 +25,7 @@ from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
+from semagram.objectives import LossKind
 from semagram.predictors.ngram import NgramConfig, NgramPredictor
 from semagram.predictors.suffix import SuffixConfig, SuffixPredictor
 from semagram.text import Characters, Tokenizer, load_text, split
@@ -40,7 +41,7 @@ SAMPLE_TOKENS = 300
 _PROBES, _PROBE_CHARACTERS = 40, 200
 
 Costs = tuple["Judged", NDArray[np.float64] | None, NDArray[np.int64]]
-"""The verdict, the exact nats of each held-out token ``(N,)`` if there are any, and the characters each adds ``(N,)``."""
+"""The verdict, the exact nats ``(N,)`` of the held-out tokens if there are any, the characters ``(N,)`` they add."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class ComparedText:
         """Load it; ``UserError`` when there is nothing to learn from or nothing to judge on."""
         text = cls(tuple(sources), load_text(sources).text, held_out_share)
         if not text.training or not text.held_out:
-            raise UserError(f"the text has {len(text.whole)} characters: too few to train on one part and judge on another.")
+            raise UserError(
+                f"the text has {len(text.whole)} characters: too few to train on one part and judge on another."
+            )
         return text
 
     @cached_property
@@ -111,17 +114,20 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
     ids, characters = model.encode(text.held_out), len(text.held_out)
     lengths = model.tokenizer.lengths(ids)
     objective, layout = model.experiment.objective, model.experiment.layout
-    kinds: dict[str, float] = {}
     nats: NDArray[np.float64] | None = None
+    exact: float | None = None
+    trained_on: dict[LossKind, float] = {}
     if objective.visibility is not Visibility.OTHERS:
         nats = model.score(text.held_out).nats
-        kinds["nll"] = float(nats.sum()) / math.log(2) / characters
+        exact = float(nats.sum()) / math.log(2) / characters
     if objective.loss_kind != "nll":
         with torch.no_grad():
             mean = HeldOut(ids, layout, objective)(model.network)
-        kinds[objective.loss_kind] = mean * len(ids) / math.log(2) / characters
+        trained_on[objective.loss_kind] = mean * len(ids) / math.log(2) / characters
     judged = Judged(
-        **kinds,
+        nll=exact,
+        nll_upper_bound=trained_on.get("nll_upper_bound"),
+        pseudo_nll=trained_on.get("pseudo_nll"),
         coded=_coded(model, text.held_out) if coded and nats is not None else None,
         parameters=model.parameters,
         flops_per_token=_flops_per_token(model),
@@ -162,7 +168,9 @@ def seen_before(experiment: Experiment, text: ComparedText) -> str | None:
     size = min(_PROBE_CHARACTERS, len(held_out))
     places = np.linspace(0, len(held_out) - size, _PROBES).astype(int).tolist()
     if any(held_out[place : place + size] in training for place in places):
-        raise UserError("it was trained on a text that holds parts of this held-out text, so its score would mean nothing.")
+        raise UserError(
+            "it was trained on a text that holds parts of this held-out text, so its score would mean nothing."
+        )
     return f"trained on another text: {' '.join(experiment.text)}, {len(training):,} characters"
 
 

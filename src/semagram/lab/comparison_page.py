@@ -26,7 +26,9 @@ def write_comparison(found: Comparison, header: str) -> Path:
     """Write ``report.html`` into the comparison's folder and return its path."""
     readable = [(number, row) for number, row in enumerate(found.rows) if row.done and "nll" in row.scores]
     passage = Passage.of(found.text.held_out, _PASSAGE)
-    command = shlex.join(["semagram", "compare", *found.words, "--text", *found.text.sources, "--out", str(found.folder)])
+    command = shlex.join(
+        ["semagram", "compare", *found.words, "--text", *found.text.sources, "--out", str(found.folder)]
+    )
     values: dict[str, Any] = {
         "title": f"semagram: {' and '.join(r.name for r in found.rows)}",
         "heading": " · ".join(r.name for r in found.rows),
@@ -39,7 +41,11 @@ def write_comparison(found: Comparison, header: str) -> Path:
         "bases": [(r.name, r.difference.basis) for r in found.rows if r.difference is not None],
         "first": found.rows[0].name,
         "strips": _strips(found),
-        "names": [(row.name, number % COLOURS) for number, row in enumerate(found.rows)],
+        "names": [
+            (row.name, number % COLOURS)
+            for number, row in enumerate(found.rows)
+            if any(read_curves(r.folder).held_out_by_tokens for r in row.results)
+        ],
         "curves": _curves(found.rows),
         "passage_note": f"Characters {passage.begin:,} to {passage.end:,} of the held-out text",
         "heats": [

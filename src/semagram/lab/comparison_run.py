@@ -63,12 +63,14 @@ class ContestantResult:
         return 3 * self.judged.flops_per_token * self.tokens
 
     def nats(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """``(N,)`` exact nats of each held-out token, and the characters each adds; ``UserError`` where there are none."""
+        """``(N,)`` exact nats of the held-out tokens and the characters they add; ``UserError`` where there are none."""
         try:
             with np.load(self.folder / NATS) as arrays:
                 return arrays["nats"], arrays["lengths"]
         except (OSError, ValueError, KeyError):
-            raise UserError(f"{self.folder / NATS} is missing or damaged: delete {self.folder} and compare again.") from None
+            raise UserError(
+                f"{self.folder / NATS} is missing or damaged: delete {self.folder} and compare again."
+            ) from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; ``from_json`` is the way back."""
@@ -123,7 +125,8 @@ def run(
 def _settled(contestant: FromRecipe, seed: int, budget: Budget | None, text: ComparedText) -> Any:
     training = replace(contestant.experiment.training, held_out=text.held_out_share)
     if budget is not None:
-        training = replace(training, budget=budget)
+        # 30 and 30.0 are one budget, but two in JSON.
+        training = replace(training, budget=Budget(float(budget.amount), budget.unit))
     return replace(contestant.experiment, seed=seed, text=text.sources, training=training)
 
 
@@ -142,9 +145,7 @@ def _known(folder: Path, question: dict[str, Any]) -> ContestantResult | None:
     different = differences(found, question)
     if different:
         shown = "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
-        raise UserError(
-            f"{folder} holds the result of something else: {shown}. Delete it, or use another --out."
-        )
+        raise UserError(f"{folder} holds the result of something else: {shown}. Delete it, or use another --out.")
     return result
 
 

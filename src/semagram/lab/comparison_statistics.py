@@ -80,7 +80,7 @@ def blocks_of(nats: NDArray[np.floating], lengths: NDArray[np.integer], block: i
     total = int(lengths.sum())
     count = max(1, -(-total // block))
     begins = np.minimum(np.cumsum(lengths) - lengths, total - 1)
-    sums = np.bincount(begins // block, weights=nats, minlength=count)
+    sums = np.bincount(begins // block, weights=nats, minlength=count).astype(np.float64)
     sizes = np.full(count, float(block))
     sizes[-1] = total - block * (count - 1)
     return Blocks(sums, sizes)

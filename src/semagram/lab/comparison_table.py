@@ -99,7 +99,7 @@ def _blocks(row: Row) -> Blocks:
 
 @dataclass(frozen=True)
 class Table:
-    """Words, ready to be laid out: ``columns`` and ``lines`` of as many cells; ``kinds`` of score that have a column."""
+    """Words, ready to be laid out: ``columns``, ``lines`` of as many cells, ``kinds`` of score that have a column."""
 
     columns: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]

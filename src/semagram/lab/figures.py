@@ -78,7 +78,10 @@ def strip_chart(strips: Sequence[Strip], x_label: str) -> str:
         return ""
     row, left = 40, 14
     every = [x for s in strips for x in (*s.values, s.mean)]
-    width, height = 2 * _WIDTH, row * len(strips) + _BOTTOM
+    widest = 4 * (max(every) - min(every))
+    # An interval from two seeds can be so wide that it would squeeze all points into one: it is cut off instead.
+    every += [x for s in strips for x in (s.low, s.high) if x is not None and abs(x - s.mean) <= widest]
+    width, height = _WIDTH, row * len(strips) + _BOTTOM
     x_ticks = ticks(min(every), max(every))
     low, high = x_ticks[0], x_ticks[-1]
 

@@ -1,8 +1,8 @@
 """A passage of held-out text, each character coloured by what it cost, or by which of two contestants paid less.
 
 A token of several characters is one span. Tokens that add no character (the second byte of an é) cost as part of the
-span before. Colours are classes (``h0`` to ``h9``; ``d0`` to ``d8``), so the page decides how they look in light, in dark
-and on paper.
+span before. Colours are classes (``h0`` to ``h9``; ``d0`` to ``d8``), so the page decides how they look in light, in
+dark and on paper.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def _cell(text: str, style: str, told: str) -> Cell:
     return Cell(visible(text), f"{style} nl" if text.endswith("\n") else style, visible(told))
 
 
-def _spans(
-    nats: NDArray[np.float64], lengths: NDArray[np.int64], passage: Passage
-) -> list[tuple[int, int, float]]:
+def _spans(nats: NDArray[np.float64], lengths: NDArray[np.int64], passage: Passage) -> list[tuple[int, int, float]]:
     """(begin, end, nats) of every token, or run of tokens that make a whole character, that touches the passage."""
     ends = np.cumsum(lengths)
     starts = np.flatnonzero(lengths > 0)

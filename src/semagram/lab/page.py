@@ -26,5 +26,9 @@ def write_page(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     html = environment.get_template(template).render({**about, **values})
     # A half of a surrogate pair, which a text from elsewhere can hold, has no UTF-8 form.
     data = html.encode("utf-8", "replace")
-    replace_whole(path, lambda temporary: temporary.write_bytes(data) and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    replace_whole(path, write)
     return path

@@ -1,4 +1,4 @@
-"""The page of a finished run: the figure, what stands beside it, how it was learnt, what it writes, how to repeat it."""
+"""The page of a finished run: the figure, what stands beside it, how it learnt, what it writes, how to repeat it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _MEANING = {
     ),
     "pseudo_nll": (
         "pseudo-likelihood: pseudo_nll",
-        "Each token was predicted from all others. This is no likelihood and no code length, and stands beside no other score.",
+        "Each token was predicted from all others. This is no likelihood and no code length, and stands beside no "
+        "other score.",
     ),
 }
 _LOSS = {
@@ -68,7 +69,8 @@ def write_report(outcome: Outcome, held_out: str) -> Path:
         "since the point before.",
         "sample": visible(outcome.sample or ""),
         "sample_note": f"Written from nothing, temperature 0.8, seed {experiment.seed}.",
-        "passage_note": f"Characters {passage.begin:,} to {passage.end:,} of the held-out text, each coloured by its cost:",
+        "passage_note": f"Characters {passage.begin:,} to {passage.end:,} of the held-out text, each coloured by its "
+        "cost:",
         "cells": heat(held_out, *nats_of, passage),
         "repeat": _repeat(outcome),
         "environment": _environment(outcome, model),

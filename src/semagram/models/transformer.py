@@ -20,6 +20,10 @@ from semagram.mixers.contract import MixerState
 from semagram.mixers.token_shift import TokenShiftState
 
 
+INNER_SCALE = 0.6
+"""Standard deviation of inner weights, times sqrt(inputs); below 1 a matrix is soon as large as its updates."""
+
+
 @dataclass(frozen=True)
 class Transformer:
     """A pre-norm residual stack; the default is the modern causal language model."""
@@ -117,10 +121,10 @@ class TransformerNetwork(nn.Module):
         self._initialise(config)
 
     def _initialise(self, config: Transformer) -> None:
-        """Inner maps keep the variance of their input; maps into the residual stream and the head start at 0."""
+        """Inner maps shrink their input a little; maps into the residual stream and the head start at 0."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+                nn.init.normal_(module.weight, std=INNER_SCALE * module.in_features**-0.5)
         nn.init.normal_(self.embedding.weight, std=config.width**-0.5 if config.tied else 1.0)
         if self.head is not None:
             nn.init.zeros_(self.head.weight)

@@ -68,11 +68,10 @@ class Muon:
             group.momentum.lerp_(gradients, 1 - self._momentum)
             nesterov = gradients.lerp_(group.momentum, self._momentum)
             update = newton_schulz(nesterov, self._steps)
-            # A matrix with more rows than columns gets the larger step: max(1, rows / columns) ** 0.5 of the
-            # weight as it stands, so a matrix that was turned on its side keeps 1.
-            ratio = (update.shape[1] / update.shape[2]) ** 0.5
-            alphas = [-rate * (1.0 if turned else ratio) for *_, turned in group.slots]
-            for view, step, alpha in zip(group.views, update.unbind(0), alphas, strict=True):
+            # Columns are orthonormal after it, so a long matrix's entries are small: they are made up for, whichever
+            # way it lies, by the root of longer over shorter side.
+            alpha = -rate * (update.shape[1] / update.shape[2]) ** 0.5
+            for view, step in zip(group.views, update.unbind(0), strict=True):
                 if self._weight_decay:
                     view.mul_(1 - rate * self._weight_decay)
                 view.add_(step, alpha=alpha)

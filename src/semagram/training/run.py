@@ -66,12 +66,14 @@ class Run:
         torch.manual_seed(experiment.seed)
         v, visibility = text.tokenizer.vocabulary_size, experiment.objective.visibility
         network = experiment.model.build(v, layout, visibility)
+        geometry = Geometry.of(layout.positions(), visibility).to(fabric.device)
         faster: Any = torch.compile(network) if settings.compile else network
         self._step = TrainingStep(
             fabric=fabric,
             network=fabric.setup_module(faster),
             objective=experiment.objective,
-            geometry=Geometry.of(layout.positions(), visibility).to(fabric.device),
+            geometry=geometry,
+            half_geometry=geometry.narrow(0, layout.count // 2) if settings.halved else None,
             batches=batches,
             stepper=settings.optimiser.build(network),
             mask_id=v,
@@ -111,9 +113,14 @@ class Run:
     def gradient(self) -> float:
         """Set the gradients of the coming step; its loss. ``UserError`` when it diverged."""
         try:
-            return self._step.gradient(self.progress.step)
+            return self._step.gradient(self.progress.step, self._halved())
         except Diverged as error:
             raise self._diverged(error) from error
+
+    def _halved(self) -> bool:
+        """Whether the coming step is in the part of the budget that is trained on half lines."""
+        share, total = self.experiment.training.halved, self.progress.total_steps
+        return share > 0 and (total is None or self.progress.step < share * total)
 
     def take(self, factor: float) -> None:
         """Step the weights."""

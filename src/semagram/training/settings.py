@@ -20,6 +20,8 @@ class Training:
     """Canvases a step."""
     accumulate: int = 1
     """Parts that a step's batch is split into, to need less memory."""
+    halved: float = 0.0
+    """Share of the budget, at its beginning, in which each line is trained as two of half its length."""
     optimiser: Optimiser = field(default_factory=Muon)
     """How gradients become steps."""
     warmup: float = 0.02
@@ -49,7 +51,7 @@ class Training:
                 raise UserError(f"training.{name} must be at least 1, got {getattr(self, name)}.")
         if self.batch % self.accumulate != 0:
             raise UserError(f"training.accumulate ({self.accumulate}) must divide training.batch ({self.batch}).")
-        for name in ("warmup", "decay"):
+        for name in ("warmup", "decay", "halved"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"training.{name} is a share of the budget, from 0 to 1; got {getattr(self, name)}.")
         if not 0.0 < self.evaluate_every <= 1.0:

@@ -43,6 +43,7 @@ class TrainingStep:
     network: _FabricModule
     objective: Objective
     geometry: Geometry
+    half_geometry: Geometry | None
     batches: Batches
     stepper: Stepper
     mask_id: int
@@ -51,17 +52,24 @@ class TrainingStep:
     clip: float | None
     generator: torch.Generator
 
-    def gradient(self, step: int) -> float:
-        """Set the gradients of the batch of ``step``; its loss, nats a token. Raises ``Diverged``."""
-        ids = self.batches.at(step).ids.to(self.geometry.coords.device)
+    def gradient(self, step: int, halved: bool = False) -> float:
+        """Set the gradients of the batch of ``step``; its loss, nats a token. Raises ``Diverged``.
+
+        ``halved``: every line is read as two lines of half its length.
+        """
+        geometry = self.geometry
+        ids = self.batches.at(step).ids.to(geometry.coords.device)
+        if halved and self.half_geometry is not None:
+            geometry = self.half_geometry
+            ids = ids.reshape(-1, geometry.count)
         self.generator.manual_seed(seed_of(self.seed, step, Purpose.EXAMPLE))
-        whole = self.objective.example(ids, self.geometry, self.mask_id, self.generator)
+        whole = self.objective.example(ids, geometry, self.mask_id, self.generator)
         seed_network(seed_of(self.seed, step, Purpose.NETWORK, self.fabric.global_rank))
         parts = split_rows(whole, self.fabric.world_size, self.fabric.global_rank, self.accumulate)
         total = torch.zeros((), device=ids.device)
         for i, part in enumerate(parts):
             with self._waiting(i < len(parts) - 1):
-                loss = nats(self.network, part, self.geometry) / len(parts)
+                loss = nats(self.network, part, geometry) / len(parts)
                 self.fabric.backward(loss)
             total += loss.detach()
         value = self._mean_of_processes(total).item()

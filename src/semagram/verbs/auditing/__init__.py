@@ -1,0 +1,1 @@
+"""The checks of ``semagram.verbs.audit``, one suspicion a file."""

@@ -1,0 +1,81 @@
+"""Does anything between the text and the ids look ahead? A character is changed; earlier answers must not move.
+
+``prepare(text)`` makes everything that a prediction of the text uses: ids, and the predictor with whatever side
+information (tags, labels, retrieved passages) it was given for that text. Side information that knows of a later
+character moves an answer for an earlier id, and that is what is looked for: bit for bit, over the ids that both texts
+begin with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from semagram.verbs.auditing.probe import first_difference
+from semagram.verbs.auditing.report import NotAsked, Suspicion
+
+Prepare = Callable[[str], tuple[Any, np.ndarray]]
+"""``text -> (predictor, ids (N,))``."""
+
+_PLACES = 6
+
+
+def text_reaches_no_earlier_answer(prepare: Prepare | None, text: str | None, characters: int) -> str:
+    """Change a character, and cut the text short: answers for the ids that both texts begin with stay."""
+    if prepare is None or text is None:
+        raise NotAsked("no text and no way from text to ids was given")
+    text = text[:characters]
+    if len(set(text)) < 2:
+        raise NotAsked("a text of one character has nothing to change it to")
+    predictor, ids = prepare(text)
+    if not getattr(predictor, "fixed_order", True):
+        raise NotAsked("it chooses where to write; its steps are checked above")
+    answers = _answers(predictor, ids)
+    asked = 0
+    for place in sorted({1 + i * (len(text) - 2) // (_PLACES - 1) for i in range(_PLACES)}):
+        other = next(c for c in text if c != text[place])
+        for changed, what in (
+            (text[:place] + other + text[place + 1 :], f"character {place} ({text[place]!r}) is changed to {other!r}"),
+            (text[:place], f"the text ends before character {place}"),
+        ):
+            asked += _compare(prepare, changed, what, ids, answers, place)
+    return f"{asked} answers stay equal to the bit when the text after them is changed or cut"
+
+
+def _compare(prepare: Prepare, changed: str, what: str, ids: np.ndarray, answers: torch.Tensor, place: int) -> int:
+    predictor, other_ids = prepare(changed)
+    n = min(len(ids), len(other_ids), answers.shape[1])
+    differs = (np.asarray(ids[:n]) != np.asarray(other_ids[:n])).nonzero()[0]
+    common = int(differs[0]) if len(differs) else n
+    if common == 0:
+        return 0
+    # The same ids in a canvas of the same length, so that the shapes (and so the bits) are comparable.
+    whole = np.concatenate([np.asarray(other_ids[:common]), np.asarray(ids[common : answers.shape[1]])])
+    # The id that differs is still asked for with equal knowledge; where the text just ends, nothing is asked there.
+    known = min(common + (common < len(other_ids)), answers.shape[1])
+    found = first_difference(answers[:, :known], _answers(predictor, whole)[:, :known])
+    if found is not None:
+        raise Suspicion(
+            f"when {what}, the answer for id {found[1]} moves by {found[2]:.3g} nats, although ids 0..{common - 1} "
+            f"are the same: something between text and prediction looks ahead",
+            cell=found[1], place=place, size=found[2],
+        )  # fmt: skip
+    return known
+
+
+def _answers(predictor: Any, ids: np.ndarray) -> torch.Tensor:
+    """``(1, n, v)`` of the first canvas."""
+    context = predictor.context
+    n = len(ids) if context is None else min(len(ids), context)
+    try:
+        layout = predictor.canvas(n)
+    except ValueError:
+        layout = predictor.canvas(context)
+    row = torch.zeros(1, layout.count, dtype=torch.int64)
+    row[0, :n] = torch.from_numpy(np.asarray(ids[:n], dtype=np.int64))
+    order = layout.positions().order()
+    read = predictor.open(layout, 1).read(row[:, order])
+    return torch.empty_like(read).index_copy_(1, order, read)[:, :n].detach()

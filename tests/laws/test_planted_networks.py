@@ -1,0 +1,26 @@
+"""Planted faults of networks, objectives and optimisers: the laws name each one; the sound code breaks none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from laws.cases import Case
+from laws.planted.networks import CLEAN, FAULTS, Planted, laws_broken, planted
+
+
+@pytest.mark.parametrize("subject", CLEAN, ids=[str(i) for i in range(len(CLEAN))])
+@pytest.mark.filterwarnings("ignore")
+def test_sound_code_breaks_no_law(subject: Case, tmp_path: Path, count) -> None:
+    assert laws_broken(subject, tmp_path) == set()
+    count("sound combinations that raise no alarm")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.filterwarnings("ignore")
+def test_a_planted_fault_breaks_the_law_it_should(fault: Planted, tmp_path: Path, count) -> None:
+    with planted(fault):
+        broken = laws_broken(fault.case, tmp_path, fault.law)
+    assert fault.law in broken, f"expected {fault.law!r}, broken were {sorted(broken)}"
+    count("planted faults of networks, caught by a law")
