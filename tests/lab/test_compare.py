@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.lab.pages import check
 
 from semagram.cli import main
 from semagram.errors import UserError
@@ -21,7 +22,6 @@ from semagram.lab.comparison_contestants import Counting, FromRecipe, find, fold
 from semagram.lab.comparison_table import table_of
 from semagram.training.budget import Budget
 from semagram.verbs.anchors import anchors
-from tests.lab.pages import check
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ def test_a_comparison_from_the_command_line(recipe, masked, tmp_path, text, trai
     assert nll["one", 0] != nll["one", 1] and nll["ngram", None] > 0
 
     page = check(out / "report.html")
+    assert f"--text {text} --seeds 2 --out {out}" in page.source
     assert (
         len(page.passages) == 5 and "Learning curves" in page.source and "model.depth: 1 there, 2 here" in page.source
     )
@@ -154,7 +155,7 @@ def test_an_interrupted_comparison_goes_on(recipe, tmp_path, trained, monkeypatc
 
 def test_a_killed_comparison_goes_on_and_repeats_nothing(recipe, tmp_path):
     out = tmp_path / "out"
-    words = [recipe("one"), recipe("long"), "--seeds", "1", "--budget", "300steps", "--out", str(out)]
+    words = [recipe("one"), recipe("long"), "--seeds", "1", "--budget", "200steps", "--out", str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "semagram", "compare", *words]
     child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -166,7 +167,7 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(recipe, tmp_path):
     child.wait()
     assert (first / "compared.json").stat().st_size and not (out / "table.md").exists()
     kept = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    compare(*words[:2], seeds=1, budget="300steps", out=out)
+    compare(*words[:2], seeds=1, budget="200steps", out=out)
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == kept
     starts = json.loads((second / "environment.json").read_text())["starts"]
     assert len(starts) == 2

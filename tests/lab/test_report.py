@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.lab.conftest import NASTY
+from tests.lab.pages import check
 
 from semagram.errors import UserError
 from semagram.lab import recipes
 from semagram.lab.report import write_report
 from semagram.lab.runs import Outcome, carry_out
 from semagram.text import split
-from tests.lab.conftest import NASTY
-from tests.lab.pages import check
 
 
 @pytest.fixture

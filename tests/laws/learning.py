@@ -100,7 +100,7 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
         before = {name: p.detach().clone() for name, p in network.named_parameters()}
         generator = torch.Generator().manual_seed(0)
         for step in range(steps):
-            ids = case.ids(seed=step, batch=24)
+            ids = case.ids(seed=step, batch=16)
             loss(network, case, objective, ids, generator).backward()
             for stepper in steppers:
                 stepper.step()
@@ -119,7 +119,7 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
             )
 
 
-def random_text(network: Any, case: Case, steps: int = 80, batch: int = 16, last: int = 40) -> None:
+def random_text(network: Any, case: Case, steps: int = 60, batch: int = 16, last: int = 30) -> None:
     """Train on fresh i.i.d. ids; the mean loss of the last steps may not be below ln v by more than the sampling.
 
     The tolerance is four standard errors of the mean over those steps (never above 2 %, else nothing is shown).

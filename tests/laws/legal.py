@@ -63,6 +63,12 @@ ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
 
 CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
+    (Sequence, "length"): (5,),
+    (Grid, "height"): (1,),
+    (Grid, "width"): (5,),
+    (Streams, "length"): (3,),
+    (Streams, "axes_count"): (1, 3),
+    (Attention, "sharpness"): (None, 4.0),
     (Attention, "heads"): (1, 2, 4),
     (Attention, "head_width"): (4, 6, None),
     (Attention, "key_value_heads"): (1, 2, None),

@@ -59,7 +59,7 @@ def causal(network: Any, case: Case, objective: Any) -> None:
     require(heard or case.layout.count == 1 or case.vocabulary == 1, DEAF, "no change of any cell moved any logit")
 
 
-def some_cells(rank: Tensor, most: int = 6) -> list[int]:
+def some_cells(rank: Tensor, most: int = 4) -> list[int]:
     """All cells of a small canvas; of a larger one the first, the last and some between, in order of writing."""
     order = rank.argsort()
     n = order.numel()

@@ -20,9 +20,10 @@ from semagram.mixers import Mixer
 from semagram.models import Transformer
 from semagram.predictors import Predictor, Writing, predictor_of
 from semagram.predictors.ngram import NgramConfig
+from semagram.predictors.suffix import SuffixConfig
 
 VOCABULARY = 5
-LAYOUTS = (Sequence(7), Sequence(1), Grid(3, 4, "snake"), Grid(2, 3, "diagonals"), Streams(3, 2))
+LAYOUTS = (Sequence(7), Grid(2, 4, "snake"), Sequence(1), Grid(2, 3, "diagonals"), Streams(3, 2))
 FIT = np.random.default_rng(0).integers(0, VOCABULARY, 400)
 
 
@@ -35,9 +36,9 @@ def networks(visibility: Visibility) -> list[Any]:
 def network(
     visibility: Visibility, layout: Layout, mixer: Any = None, vocabulary: int = VOCABULARY, seed: int = 0
 ) -> Any:
-    """A tiny network with nothing at zero, in eval mode."""
+    """A tiny network of one block with nothing at zero, in eval mode; deeper ones are walked in ``cases``."""
     torch.manual_seed(seed)
-    config = Transformer(width=legal.WIDTH, depth=2, mixer=mixer or networks(visibility)[0])
+    config = Transformer(width=legal.WIDTH, depth=1, mixer=mixer or networks(visibility)[0])
     return shaken(config.build(vocabulary, layout, visibility), seed).eval()
 
 
@@ -47,15 +48,25 @@ def ngram() -> Predictor:
     return NgramConfig(3).fit(FIT, VOCABULARY)
 
 
+@cache
+def suffix() -> Predictor:
+    """The longest suffix in the same random ids."""
+    return SuffixConfig().fit(FIT, VOCABULARY)
+
+
 def walked() -> list[tuple[str, Predictor, Layout]]:
-    """(name, predictor, layout) of every way of writing with every mixer on every layout, and of the fitted ones."""
+    """(name, predictor, layout): every way of writing on a line and on a page, every mixer and layout with the baseline
+    of every way, and the fitted predictors on every layout."""
     found: list[tuple[str, Predictor, Layout]] = []
     for layout in LAYOUTS:
         for writing in walk.of_union(Writing):
+            plain = writing == walk.baseline(type(writing))
             for mixer in networks(writing.visibility):
-                name = f"{writing} with {type(mixer).__name__} on {layout}"
-                found.append((name, predictor_of(network(writing.visibility, layout, mixer), layout, writing), layout))
-        found.append((f"n-gram on {layout}", ngram(), layout))
+                if plain or (layout in LAYOUTS[:2] and mixer == networks(writing.visibility)[0]):
+                    name = f"{writing} with {type(mixer).__name__} on {layout}"
+                    net = network(writing.visibility, layout, mixer)
+                    found.append((name, predictor_of(net, layout, writing), layout))
+        found += [(f"{type(p).__name__} on {layout}", p, layout) for p in (ngram(), suffix())]
     return found
 
 

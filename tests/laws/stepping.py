@@ -43,7 +43,7 @@ def check(network: Any, case: Case, seed: int = 0) -> None:
     n = geometry.count
     with torch.no_grad():
         whole = network(inputs, geometry)
-        for chunks in ([n], [1] * n, random_chunks(n, generator), random_chunks(n, generator)):
+        for chunks in ([n], [1] * n, random_chunks(n, generator)):
             state = network.new_state(inputs.shape[0], geometry)
             stepped = torch.cat([network.step(part, state) for part in inputs.split(chunks, dim=1)], dim=1)
             require(close(stepped, whole), LAW, f"chunks {chunks}: {gap(stepped, whole)}")

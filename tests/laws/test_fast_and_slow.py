@@ -18,7 +18,7 @@ from torch import Tensor
 from laws import walk
 from laws.stepping import close, gap
 from semagram.config import members
-from semagram.feedforward import Feedforward, norms
+from semagram.feedforward import Feedforward, mlp, norms
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Mixer, Rotary, attention, convolution, rotary, token_shift
@@ -110,6 +110,15 @@ def test_normalise_is_torchs(b: int, n: int, count) -> None:
         )  # fmt: skip
     x = torch.randn(b, n, 7)
     assert torch.equal(norms.normalise(x), norms.normalise(x.clone().requires_grad_()).detach())
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+def test_squared_relu_is_torchs(b: int, n: int, count) -> None:
+    torch.manual_seed(0)
+    compared(mlp.relu_squared, lambda x: F.relu(x).square(), torch.randn(b, n, 7))
+    x = torch.randn(b, n, 7)
+    assert torch.equal(mlp.relu_squared(x), mlp.relu_squared(x.clone().requires_grad_()).detach())
     count("fast paths against their references, values and gradients")
 
 

@@ -28,7 +28,7 @@ SMALLEST = (Sequence(1), Sequence(2), Grid(1, 1), Grid(1, 3), Streams(1, 1), Str
 def test_tiny_vocabularies_and_canvases(kind: type, vocabulary: int, count) -> None:
     mixer = walk.baseline(kind)
     layout = SMALLEST[vocabulary % len(SMALLEST)]
-    for writing in walk.of_union(Writing):
+    for writing in (walk.baseline(way) for way in members(Writing)):
         if writing.visibility not in legal.visibilities(mixer):
             continue
         net = network(writing.visibility, layout, mixer, vocabulary)

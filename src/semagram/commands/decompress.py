@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from semagram.commands.options import parse
 from semagram.errors import UserError
+
+if TYPE_CHECKING:
+    from semagram.trained import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,14 @@ def run(arguments: list[str]) -> int:
     if options.json and options.out is None:
         raise UserError("--json needs --out, since the text itself goes to standard output.")
     from semagram.commands.files import refuse_existing, write_whole
-    from semagram.trained import load, load_embedded
+    from semagram.trained import load
 
     if not options.file.is_file():
         raise UserError(f"there is no file {options.file}.")
     if options.out is not None:
         refuse_existing(options.out, options.force)
     data = options.file.read_bytes()
-    model = load_embedded(data) if options.run == "-" else load(options.run)
+    model = _embedded(data) if options.run == "-" else load(options.run)
     text = model.decompress(data, warn=lambda line: print(f"semagram: {line}", file=sys.stderr))
     encoded = text.encode("utf-8")
     if options.out is None:
@@ -57,3 +61,18 @@ def run(arguments: list[str]) -> int:
     else:
         print(f"{options.out}: {len(text):,} characters, SHA-256 {digest}")
     return 0
+
+
+def _embedded(data: bytes) -> TrainedModel:
+    """The model inside a self-contained file."""
+    from semagram.trained import load
+    from semagram.verbs.container import from_bytes
+
+    parts = from_bytes(data).parts
+    if not parts:
+        raise UserError("this file holds no model: name the run that wrote it instead of -.")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in parts.items():
+            # A name with a folder in it could write outside; ours have none.
+            (Path(folder) / Path(name).name).write_bytes(content)
+        return load(folder)

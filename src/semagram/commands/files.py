@@ -18,4 +18,8 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` under a temporary name, flush it, and give it its own name."""
-    replace_whole(path, lambda temporary: temporary.write_bytes(data) and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    replace_whole(path, write)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import typing
@@ -79,27 +80,33 @@ def _one_line(box: str) -> str:
 def exchange_parts(default: T, arguments: list[str]) -> tuple[T, list[str]]:
     """Apply every ``--path.to.part Kind`` to ``default``; returns it and the arguments that are left.
 
-    All exchanges are made together, so that parts which only fit each other can be exchanged in one command.
+    All exchanges are made together, and with the plain values given beside them, so that parts which only fit each
+    other can be exchanged in one command. The plain values stay among the arguments: tyro checks them again.
     """
     data = to_json(default)
-    left: list[str] = []
-    index = 0
-    while index < len(arguments):
-        choices = _choices(type(default), arguments[index])
-        if choices and index + 1 < len(arguments):
-            names = {c.__name__: c for c in choices}
-            wanted = next((n for n in names if n.lower() == arguments[index + 1].lower()), None)
-            if wanted is None:
-                word = arguments[index + 1]
-                raise UserError(
-                    f"{arguments[index]} must be one of {', '.join(names)}, got {word!r}.{nearest(word, names)}"
-                )
-            _put(data, arguments[index][2:].replace("-", "_").split("."), {"kind": wanted})
-            index += 2
-        else:
-            left.append(arguments[index])
-            index += 1
+    pairs = [(a, b) for a, b in zip(arguments, arguments[1:], strict=False) if a.startswith("--")]
+    exchanged = [(a, b) for a, b in pairs if _choices(type(default), a)]
+    if not exchanged:
+        return default, arguments
+    for option, word in exchanged:
+        names = {c.__name__: c for c in _choices(type(default), option)}
+        wanted = next((n for n in names if n.lower() == word.lower()), None)
+        if wanted is None:
+            raise UserError(f"{option} must be one of {', '.join(names)}, got {word!r}.{nearest(word, names)}")
+        _put(data, _path(option), {"kind": wanted})
+    for option, word in pairs:
+        if (option, word) not in exchanged:
+            _put_if_there(data, _path(option), word)
+    left = list(arguments)
+    for option, word in exchanged:
+        at = left.index(option)
+        assert left[at + 1] == word
+        del left[at : at + 2]
     return from_json(type(default), data, "recipe"), left
+
+
+def _path(option: str) -> list[str]:
+    return option[2:].replace("-", "_").split(".")
 
 
 def _choices(kind: Any, option: str) -> tuple[type, ...]:
@@ -107,7 +114,7 @@ def _choices(kind: Any, option: str) -> tuple[type, ...]:
     if not option.startswith("--"):
         return ()
     candidates: tuple[type, ...] = (kind,)
-    for name in option[2:].replace("-", "_").split("."):
+    for name in _path(option):
         annotations = [typing.get_type_hints(c).get(name) for c in candidates if is_dataclass(c)]
         candidates = tuple(m for a in annotations if a is not None for m in members(a))
     return candidates
@@ -117,3 +124,12 @@ def _put(data: dict[str, Any], path: list[str], part: dict[str, Any]) -> None:
     for name in path[:-1]:
         data = data[name]
     data[path[-1]] = part
+
+
+def _put_if_there(data: Any, path: list[str], word: str) -> None:
+    """Set a plain value where there is such a field; what is wrong with it is tyro's to say."""
+    for name in path[:-1]:
+        data = data.get(name) if isinstance(data, dict) else None
+    if isinstance(data, dict) and path[-1] in data and not isinstance(data[path[-1]], (dict, list)):
+        with contextlib.suppress(ValueError):
+            data[path[-1]] = json.loads({"none": "null"}.get(word.lower(), word.lower()))

@@ -41,8 +41,8 @@ class Comparison:
     anchors: tuple[beside.Beside, ...]
     equal: str
     """What was equal for all that were trained."""
-    words: tuple[str, ...]
-    """The contestants as they were named."""
+    command: tuple[str, ...]
+    """What repeats it on a command line."""
 
 
 def compare(
@@ -82,13 +82,21 @@ def compare(
         place = folder / "runs" / folder_name(contestant.name) / (f"seed-{seed}" if trained else "once")
         watcher = watch() if watch is not None and trained and not (place / "result.json").exists() else None
         wanted = Budget.parse(budget) if budget is not None else None
-        result = run(contestant, seed, wanted, compared, place, coded=coded, watch=watcher)
+        try:
+            result = run(contestant, seed, wanted, compared, place, coded=coded, watch=watcher)
+        except KeyboardInterrupt:
+            say(f"{label}: interrupted; the same command goes on from here.")
+            raise
         results[contestant.name].append(result)
         say(f"{label}: {_verdict(result)}")
 
     rows = rows_of([(c.name, results[c.name]) for c in contestants])
     anchors = _anchors(folder, compared)
-    found = Comparison(folder, tuple(rows), table_of(rows, anchors), compared, tuple(anchors), equal, words)
+    command = ["semagram", "compare", *words, "--text", *compared.sources, "--seeds", str(seeds)]
+    command += ["--budget", budget] if budget is not None else []
+    command += ["--coded"] if coded else []
+    command += ["--out", str(folder)]
+    found = Comparison(folder, tuple(rows), table_of(rows, anchors), compared, tuple(anchors), equal, tuple(command))
     _write(found)
     return found
 

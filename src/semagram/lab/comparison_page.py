@@ -26,9 +26,6 @@ def write_comparison(found: Comparison, header: str) -> Path:
     """Write ``report.html`` into the comparison's folder and return its path."""
     readable = [(number, row) for number, row in enumerate(found.rows) if row.done and "nll" in row.scores]
     passage = Passage.of(found.text.held_out, _PASSAGE)
-    command = shlex.join(
-        ["semagram", "compare", *found.words, "--text", *found.text.sources, "--out", str(found.folder)]
-    )
     values: dict[str, Any] = {
         "title": f"semagram: {' and '.join(r.name for r in found.rows)}",
         "heading": " · ".join(r.name for r in found.rows),
@@ -54,7 +51,7 @@ def write_comparison(found: Comparison, header: str) -> Path:
         "pair": _pair(found, [row for _, row in readable], passage),
         "samples": [(r.name, visible(r.done[0].judged.sample)) for r in found.rows if r.done and r.done[0].judged],
         "settings": _settings(found.rows),
-        "command": visible(command),
+        "command": visible(shlex.join(found.command)),
         "environment": _environment(found.rows),
     }
     return write_page(found.folder / "report.html", "comparison.html", values)
@@ -88,7 +85,7 @@ def _curves(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
     for kind, found in by_kind.items():
         tokens = [Line(row.name, c.held_out_by_tokens, colour, dots=True) for row, colour, c in found]
         cpu = [Line(row.name, c.held_out_by_cpu, colour, dots=True) for row, colour, c in found]
-        told = f"held-out bits per character ({kind})"
+        told = f"held-out bits/char ({kind})"
         charts.append((kind, [line_chart(tokens, "training tokens", told), line_chart(cpu, "processor seconds", told)]))
     return charts
 

@@ -63,7 +63,7 @@ class ContestantResult:
         return 3 * self.judged.flops_per_token * self.tokens
 
     def nats(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """``(N,)`` exact nats of the held-out tokens and the characters they add; ``UserError`` where there are none."""
+        """``(N,)`` exact nats of the held-out tokens and the characters they add; ``UserError`` if there are none."""
         try:
             with np.load(self.folder / NATS) as arrays:
                 return arrays["nats"], arrays["lengths"]

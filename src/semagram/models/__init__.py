@@ -1,7 +1,8 @@
 """WIRING: from ids to logits, one file a kind."""
 
+from semagram.models.hybrid import Hybrid
 from semagram.models.transformer import Transformer
 
-Model = Transformer
+Model = Transformer | Hybrid
 
-__all__ = ["Model", "Transformer"]
+__all__ = ["Hybrid", "Model", "Transformer"]

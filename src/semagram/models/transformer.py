@@ -7,6 +7,7 @@ Any mixer and any feedforward of the unions fits; causal or not is the visibilit
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,8 +98,8 @@ class Block(nn.Module):
         x = x + self.dropout(self.mixer(self.mixer_norm(x), geometry))
         return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
-    def step(self, x: Tensor, geometry: Geometry, state: MixerState) -> Tensor:
-        """The coming slots, ``(b, g, d) -> (b, g, d)``."""
+    def step(self, x: Tensor, geometry: Geometry, state: Any) -> Tensor:
+        """The coming slots, ``(b, g, d) -> (b, g, d)``; ``state`` is one that this block's mixer made."""
         x = x + self.mixer.step(self.mixer_norm(x), geometry, state)
         return x + self.feedforward(self.feedforward_norm(x))
 
@@ -136,13 +137,19 @@ class TransformerNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n) -> (b, n, v)``."""
+        return self.logits(self.hidden(inputs, geometry))
+
+    def hidden(self, inputs: Tensor, geometry: Geometry, extra: Tensor | None = None) -> Tensor:
+        """What the head reads, ``(b, n) -> (b, n, d)``; ``extra (b, n, d)`` is added to the embedding."""
         x = self.embedding(inputs)
+        if extra is not None:
+            x = x + extra
         if self.shift is not None:
             x = self.shift(x, geometry)
         x = self.dropout(self.embedding_norm(x))
         for block in self.blocks:
             x = block(x, geometry)
-        return self._logits(x)
+        return self.norm(x)
 
     def new_state(self, batch: int, geometry: Geometry) -> TransformerState:
         """An empty state for canvases of this geometry; raises ``ValueError`` unless CAUSAL."""
@@ -156,22 +163,28 @@ class TransformerNetwork(nn.Module):
 
     def step(self, inputs: Tensor, state: TransformerState) -> Tensor:
         """The coming slots, ``(b, g) -> (b, g, v)``."""
+        return self.logits(self.step_hidden(inputs, state))
+
+    def step_hidden(self, inputs: Tensor, state: TransformerState, extra: Tensor | None = None) -> Tensor:
+        """``hidden`` of the coming slots, ``(b, g) -> (b, g, d)``."""
         part = state.geometry.narrow(state.length, inputs.shape[1])
         x = self.embedding(inputs)
+        if extra is not None:
+            x = x + extra
         if self.shift is not None and state.shift is not None:
             x = self.shift.step(x, part, state.shift)
         x = self.embedding_norm(x)
         for block, mixer_state in zip(self.blocks, state.mixers, strict=True):
             x = block.step(x, part, mixer_state)  # type: ignore[arg-type]
         state.length += inputs.shape[1]
-        return self._logits(x)
+        return self.norm(x)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The head: ``(..., d) -> (..., v)``."""
         if self.head is None:
-            logits = nn.functional.linear(x, self.embedding.weight[: self.vocabulary_size])
+            logits = nn.functional.linear(hidden, self.embedding.weight[: self.vocabulary_size])
         else:
-            logits = self.head(x)
+            logits = self.head(hidden)
         if self.logit_cap is not None:
             logits = self.logit_cap * torch.tanh(logits / self.logit_cap)
         return logits

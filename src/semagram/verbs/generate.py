@@ -23,6 +23,7 @@ Finished = Callable[[int, list[int]], bool]
 """``(row, new ids so far)``: True ends the row."""
 
 
+@torch.inference_mode()
 def generate(
     predictor: Predictor,
     prompts: Sequence[np.ndarray],
@@ -87,7 +88,7 @@ class _Line:
                         stream(row, int(chosen[row, 0]))
                     if finished is not None and finished(row, self.ids[row, self.prompt_lengths[row] : at].tolist()):
                         ends[row] = at
-        return [self.ids[row, : ends[row]].numpy() for row in range(rows)]
+        return [self.ids[row, : ends[row]].numpy().copy() for row in range(rows)]
 
     def _open(self, at: int) -> DecodingState:
         """The canvas that holds position ``at``, with what stands before it given.

@@ -57,7 +57,7 @@ class Sampling:
         probabilities = torch.softmax(log_probs.double(), dim=-1)
         cumulative = probabilities.cumsum(dim=-1)
         cumulative = cumulative / cumulative[..., -1:]
-        ids = torch.searchsorted(cumulative, uniform[..., None].to(cumulative), right=True)[..., 0]
+        ids = torch.searchsorted(cumulative, uniform[..., None].to(cumulative).contiguous(), right=True)[..., 0]
         return ids.clamp(max=log_probs.shape[-1] - 1)
 
     def _filtered(self, log_probs: Tensor) -> Tensor:
