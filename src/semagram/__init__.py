@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semagram.ensembles import TrainedEnsemble as TrainedEnsemble
+    from semagram.ensembles import ensemble as ensemble
     from semagram.experiment import Experiment as Experiment
     from semagram.lab.runs import train as train
     from semagram.trained import TrainedModel as TrainedModel
@@ -20,13 +22,15 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Experiment": "semagram.experiment",
+    "TrainedEnsemble": "semagram.ensembles",
     "TrainedModel": "semagram.trained",
     "audit": "semagram.verbs.audit",
+    "ensemble": "semagram.ensembles",
     "load": "semagram.trained",
     "train": "semagram.lab.runs",
 }
 
-__all__ = ["Experiment", "TrainedModel", "__version__", "audit", "load", "train"]
+__all__ = ["Experiment", "TrainedEnsemble", "TrainedModel", "__version__", "audit", "ensemble", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

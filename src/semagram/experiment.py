@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence
-from semagram.models import Model, Transformer
+from semagram.models import Hybrid, Model, Transformer
 from semagram.objectives import NextToken, Objective
 from semagram.predictors import RankByRank, Writing
 from semagram.text.tokenizers import Characters, TokenizerConfig
@@ -50,12 +50,15 @@ class Experiment:
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
-            mixer = type(self.model.mixer).__name__
+            network = self.model.network if isinstance(self.model, Hybrid) else self.model
+            mixer = type(network.mixer).__name__
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
                 f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
                 f"change model.mixer or the objective."
             )
+        if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
+            raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")
         if self.training.halved and not (isinstance(self.layout, Sequence) and self.layout.length % 2 == 0):
             raise UserError(
                 f"training.halved cuts lines in two, so the layout must be a Sequence of even length: {self.layout}."

@@ -21,12 +21,17 @@ import torch
 from semagram.config import dumps, fingerprint, from_json
 from semagram.errors import UserError
 from semagram.experiment import Experiment
+from semagram.models import Hybrid
 from semagram.models.contract import Network
+from semagram.models.hybrid import HybridNetwork
 from semagram.predictors import predictor_of
 from semagram.predictors.contract import Predictor
+from semagram.predictors.experts import Experts
+from semagram.predictors.hybrid import Informed
 from semagram.text.streaming import StreamingDecoder
 from semagram.text.tokenizer import Tokenizer
 from semagram.text.tokenizers import tokenizer_from_json
+from semagram.training.prior import PRIOR, load_experts, save_experts
 from semagram.verbs.generate import generate
 from semagram.verbs.sampling import Sampling
 
@@ -40,10 +45,14 @@ WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json
 class TrainedModel:
     """A network with its tokenizer and the experiment it came from."""
 
-    def __init__(self, experiment: Experiment, tokenizer: Tokenizer, network: torch.nn.Module) -> None:
+    def __init__(
+        self, experiment: Experiment, tokenizer: Tokenizer, network: torch.nn.Module, experts: Experts | None = None
+    ) -> None:
         self.experiment = experiment
         self.tokenizer = tokenizer
         self.network = network.eval()
+        self.experts = experts
+        """The n-gram models that a hybrid network answers with."""
         self.folder: Path | None = None
         """Where it was loaded from."""
 
@@ -51,6 +60,9 @@ class TrainedModel:
     def predictor(self) -> Predictor:
         """The model under the predictor contract; the four verbs need no more."""
         network: Network = self.network  # type: ignore[assignment]
+        if self.experts is not None:
+            assert isinstance(self.network, HybridNetwork)
+            network = Informed(self.network, self.experts)  # type: ignore[assignment]
         return predictor_of(network, self.experiment.layout, self.experiment.writing)
 
     @property
@@ -65,6 +77,9 @@ class TrainedModel:
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        for name, array in sorted(self.experts.arrays().items() if self.experts is not None else ()):
+            digest.update(name.encode())
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     def generate(
@@ -140,7 +155,7 @@ class TrainedModel:
         if self_contained:
             with tempfile.TemporaryDirectory() as folder:
                 self.save(folder)
-                parts = {name: (Path(folder) / name).read_bytes() for name in (CONFIG, TOKENIZER, WEIGHTS)}
+                parts = {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
         return compress_text(self.predictor, self.tokenizer, text, self.identity, parts=parts)
 
     def decompress(self, data: bytes, *, warn: Callable[[str], object] = warnings.warn) -> str:
@@ -171,6 +186,8 @@ class TrainedModel:
         (folder / TOKENIZER).write_text(json.dumps(self.tokenizer.to_json(), ensure_ascii=False), encoding="utf-8")
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        if self.experts is not None:
+            save_experts(self.experts, folder / PRIOR)
         return folder
 
     def save_pretrained(self, folder: str | Path) -> Path:
@@ -184,7 +201,7 @@ class TrainedModel:
             return load(name)
         from huggingface_hub import snapshot_download
 
-        return load(snapshot_download(str(name), allow_patterns=[CONFIG, TOKENIZER, WEIGHTS]))
+        return load(snapshot_download(str(name), allow_patterns=[CONFIG, TOKENIZER, WEIGHTS, PRIOR]))
 
     def push_to_hub(self, name: str, *, private: bool = False) -> str:
         """Upload to the Hugging Face hub as ``owner/name``; returns the address. Needs a network and a login."""
@@ -213,7 +230,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> TrainedModel:
     tokenizer = tokenizer_from_json(read_json(folder / TOKENIZER))
     network = experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
     load_weights(network, folder / WEIGHTS)
-    model = TrainedModel(experiment, tokenizer, network.to(device))
+    experts = load_experts(folder / PRIOR) if isinstance(experiment.model, Hybrid) else None
+    model = TrainedModel(experiment, tokenizer, network.to(device), experts)
     model.folder = folder
     return model
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from laws import legal, walk
+from laws.dressed import dressed
 from semagram.config import members
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
@@ -43,7 +44,11 @@ class Case:
     def network(self, seed: int = 0) -> Any:
         """The network in eval mode, with nothing left at zero or one."""
         torch.manual_seed(seed)
-        return shaken(self.model.build(self.vocabulary, self.layout, self.visibility), seed).eval()
+        return shaken(self.fresh(), seed).eval()
+
+    def fresh(self) -> Any:
+        """The network as it is built, zeros and all; the caller has set the seed."""
+        return dressed(self.model, self.model.build(self.vocabulary, self.layout, self.visibility))
 
     def geometry(self) -> Geometry:
         """The whole canvas."""
@@ -113,12 +118,15 @@ def covering(kind: type) -> list[Case]:
     names = list(values)
 
     def fits(chosen: dict[str, int]) -> bool:
-        if not {"mixer", "visibility"} <= chosen.keys():
-            return (
-                values["visibility"][chosen["visibility"]] is not Visibility.OTHERS if "visibility" in chosen else True
-            )
+        if "visibility" not in chosen:
+            return True
         visibility = values["visibility"][chosen["visibility"]]
-        return visibility in legal.visibilities(values["mixer"][chosen["mixer"]]) - {Visibility.OTHERS}
+        deciding = [name for name in ("mixer", "network") if name in values]
+        open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
+        return visibility is not Visibility.OTHERS and all(
+            any(visibility in legal.part_visibilities(name, part) for part in parts)
+            for name, parts in open_or_chosen.items()
+        )
 
     missing = {
         ((a, i), (b, j))

@@ -1,7 +1,8 @@
 """Law 4: padding, batch order and batch company do not matter.
 
-Where the shapes are equal the bits must be; where they differ (a shorter canvas, a row alone), the numbers must be, to
-the rounding of another order of summation.
+Where shapes are equal and a row keeps its place the bits must be equal, whatever the other rows hold. Where shapes
+differ (a shorter canvas, a row alone) or a row changes its place, the numbers must be, to rounding: torch's vectorised
+kernels work out the last few elements of a tensor otherwise (silu differs in the last bit).
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ def check(network: Any, case: Case) -> None:
     with torch.no_grad():
         out = network(inputs, geometry)
         turned = network(inputs.flip(0), geometry).flip(0)
-        require(torch.equal(turned, out), ORDER, f"turning the batch around: {gap(turned, out)}")
-        strangers = case.inputs(seed=99)
-        strangers[0] = inputs[0]
-        among = network(strangers, geometry)[0]
-        require(torch.equal(among, out[0]), COMPANY, f"row 0 among other rows: {gap(among, out[0])}")
+        require(close(turned, out, 1e-5), ORDER, f"turning the batch around: {gap(turned, out)}")
+        for row in (0, inputs.shape[0] - 1):
+            strangers = case.inputs(seed=99)
+            strangers[row] = inputs[row]
+            among = network(strangers, geometry)[row]
+            require(torch.equal(among, out[row]), COMPANY, f"row {row} among other rows: {gap(among, out[row])}")
         alone = network(inputs[:1], geometry)[0]
         require(close(alone, out[0], 1e-5), COMPANY, f"row 0 alone: {gap(alone, out[0])}")
         for side in ("trailing", "leading"):
@@ -64,13 +66,14 @@ def check_predictor(predictor: Any, layout: Any, ids: Tensor) -> None:
     """The law on a predictor, over all that it answers while a canvas is written with ``ids (b, n)``."""
     whole, places = told(predictor, layout, ids)
     turned, turned_places = told(predictor, layout, ids.flip(0))
-    require(torch.equal(turned.flip(0), whole), ORDER, f"turning the batch around: {gap(turned.flip(0), whole)}")
-    require(torch.equal(turned_places.flip(0), places), ORDER, "turning the batch around changes what comes next")
-    strangers = (ids + 1) % predictor.vocabulary_size
-    strangers[0] = ids[0]
-    among, among_places = told(predictor, layout, strangers)
-    require(torch.equal(among_places[0], places[0]), COMPANY, "row 0 among other rows writes in another order")
-    require(torch.equal(among[0], whole[0]), COMPANY, f"row 0 among other rows: {gap(among[0], whole[0])}")
+    if torch.equal(turned_places.flip(0), places):  # else a tie was settled by rounding
+        require(close(turned.flip(0), whole, 1e-5), ORDER, f"turning the batch around: {gap(turned.flip(0), whole)}")
+    for row in (0, ids.shape[0] - 1):
+        strangers = (ids + 1) % predictor.vocabulary_size
+        strangers[row] = ids[row]
+        among, among_places = told(predictor, layout, strangers)
+        require(torch.equal(among_places[row], places[row]), COMPANY, f"row {row} among others writes in another order")
+        require(torch.equal(among[row], whole[row]), COMPANY, f"row {row} among others: {gap(among[row], whole[row])}")
     alone, alone_places = told(predictor, layout, ids[:1])
     if torch.equal(alone_places[0], places[0]):  # else a tie was settled by rounding: the numbers are not comparable
         require(close(alone[0], whole[0], 1e-5), COMPANY, f"row 0 alone: {gap(alone[0], whole[0])}")

@@ -100,7 +100,7 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
         before = {name: p.detach().clone() for name, p in network.named_parameters()}
         generator = torch.Generator().manual_seed(0)
         for step in range(steps):
-            ids = case.ids(seed=step, batch=16)
+            ids = case.ids(seed=step, batch=48)
             loss(network, case, objective, ids, generator).backward()
             for stepper in steppers:
                 stepper.step()

@@ -12,7 +12,7 @@ from typing import Any
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
 from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
-from semagram.models import Transformer
+from semagram.models import Hybrid, Transformer
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -32,7 +32,8 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Sequence: lambda: Sequence(7),
     Grid: lambda: Grid(3, 4),
     Streams: lambda: Streams(4, 2),
-    Transformer: lambda: Transformer(width=WIDTH, depth=2),
+    Transformer: lambda: Transformer(width=WIDTH, depth=1),
+    Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Convolution: lambda: Convolution(kernel=3),
@@ -75,15 +76,23 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Rotary, "base"): (100.0, 10_000.0),
     (Convolution, "kernel"): (1, 2, 5),
     (Transformer, "width"): (24, 32),
-    (Transformer, "depth"): (0, 1, 3),
+    (Transformer, "depth"): (0, 2),
     (Transformer, "dropout"): (0.0, 0.5),
     (Transformer, "logit_cap"): (None, 2.0, 15.0),
+    (Hybrid, "network"): (
+        Transformer(width=WIDTH, depth=2, tied=True),
+        Transformer(width=WIDTH, depth=1, logit_cap=None, shift=None, norm=LayerNorm()),
+        Transformer(width=WIDTH, depth=1, mixer=Convolution(), dropout=0.5),
+        Transformer(width=WIDTH, depth=0),
+    ),
+    (Hybrid, "orders"): ((1, 2, 3),),
+    (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
 }
 """Values for fields whose neighbours must fit other fields."""
 
-ASKED_ELSEWHERE: set[tuple[type, str]] = set()
-"""Fields that the walk leaves to a test of their own."""
+ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds")}
+"""Fields that do not reach the network (folds cut the training text): the tests of their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
@@ -109,6 +118,10 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Transformer, {"dropout": 1.0}, "not including, 1"),
     (Transformer, {"dropout": -0.1}, "not including, 1"),
     (Transformer, {"logit_cap": 0.0}, "above 0"),
+    (Hybrid, {"orders": ()}, "ascending"),
+    (Hybrid, {"orders": (2, 1)}, "ascending"),
+    (Hybrid, {"orders": (1, 2), "main_order": 3}, "one of"),
+    (Hybrid, {"folds": 1}, "at least 2"),
     (Unmasking, {"cells": 0}, "at least 1"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
@@ -125,6 +138,20 @@ def refused(kind: type, name: str, value: object) -> bool:
 def visibilities(mixer: Any) -> set[Visibility]:
     """The row of the mixer; a part that has none yet is walked with what it says of itself."""
     return VISIBILITIES.get(type(mixer), set(mixer.visibilities()))
+
+
+def model_visibilities(model: Any) -> set[Visibility]:
+    """A residual stream carries a slot's own input, so never OTHERS; n-grams read from left to right."""
+    if isinstance(model, Hybrid):
+        return model_visibilities(model.network) & {CAUSAL}
+    return visibilities(model.mixer) - {OTHERS} if hasattr(model, "mixer") else set(model.visibilities())
+
+
+def part_visibilities(name: str, part: Any) -> set[Visibility]:
+    """What a model with ``part`` in its field ``name`` can keep to, as far as that part decides it."""
+    if name == "mixer":
+        return visibilities(part) - {OTHERS}
+    return model_visibilities(part) & {CAUSAL} if name == "network" else {CAUSAL, FULL, OTHERS}
 
 
 def _attention_meaning(mixer: Any, model: Any) -> dict[str, Any]:

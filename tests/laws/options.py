@@ -35,7 +35,7 @@ def differs(a: Case, b: Case) -> str | None:
     starts = []
     for case in (a, b):
         torch.manual_seed(0)
-        starts.append(case.model.build(case.vocabulary, case.layout, case.visibility).parameters())
+        starts.append(case.fresh().parameters())
     return None if all(torch.equal(p, q) for p, q in zip(*starts, strict=True)) else "start"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from laws.broken import require
+from laws.broken import Broken, require
 from laws.cases import Case
 from semagram.layouts import Visibility
 from semagram.predictors.contract import read_step_by_step
@@ -45,7 +45,10 @@ def check(network: Any, case: Case, seed: int = 0) -> None:
         whole = network(inputs, geometry)
         for chunks in ([n], [1] * n, random_chunks(n, generator)):
             state = network.new_state(inputs.shape[0], geometry)
-            stepped = torch.cat([network.step(part, state) for part in inputs.split(chunks, dim=1)], dim=1)
+            try:
+                stepped = torch.cat([network.step(part, state) for part in inputs.split(chunks, dim=1)], dim=1)
+            except (IndexError, RuntimeError) as error:  # a state that believes itself elsewhere runs out of the canvas
+                raise Broken(LAW, f"chunks {chunks}: {error}") from error
             require(close(stepped, whole), LAW, f"chunks {chunks}: {gap(stepped, whole)}")
             require(state.length == n, LAW, f"the state has read {n} slots and says {state.length}")
         for length in sorted({1, n // 2, n - 1} - {0}):

@@ -11,8 +11,8 @@ from laws import keeping, legal, walk
 from laws.cases import Case, all_cases
 from laws.test_options import SLOTS, hosted
 from semagram.config import members
-from semagram.layouts import Grid, Sequence, Visibility
 from semagram.feedforward import RMSNorm
+from semagram.layouts import Grid, Sequence, Visibility
 from semagram.mixers import TokenShift
 from semagram.models import Transformer
 
@@ -37,7 +37,7 @@ COMPILED: list[Any] = [(slot, walk.baseline(kind)) for slot, union in SLOTS.item
 def test_every_part_compiles_in_one_graph(slot: str, config: Any, count) -> None:
     for model in hosted(slot, config):
         model = walk.replaced(model, "depth", 1) if hasattr(model, "depth") else model
-        able = sorted(legal.visibilities(model.mixer) - {Visibility.OTHERS}, key=lambda v: v.name)
+        able = sorted(legal.model_visibilities(model), key=lambda v: v.name)
         for visibility in able if slot == "mixer" else able[:1]:
             case = Case(model, Grid(2, 3), visibility, 5)
             keeping.check_compiled(case.network(), case)

@@ -48,7 +48,7 @@ def pairs() -> list[tuple[str, Any, Any]]:
 @pytest.mark.parametrize(("label", "a", "b"), pairs(), ids=[p[0][:60] for p in pairs()])
 def test_a_field_of_a_network_does_something(label: str, a: Any, b: Any, count) -> None:
     for visibility in (Visibility.CAUSAL, Visibility.FULL):
-        if visibility in (able(a) & able(b)):
+        if visibility in legal.model_visibilities(a) & legal.model_visibilities(b):
             if alias(a, b):
                 continue
             # On a line or on a page: an axis with one rotary plane, say, does not feel the base.
@@ -56,10 +56,6 @@ def test_a_field_of_a_network_does_something(label: str, a: Any, b: Any, count) 
             cases = [[Case(model, layout, visibility, VOCABULARY) for model in (a, b)] for layout in layouts]
             assert any(differs(*two) for two in cases), f"{label} changes neither parameters, outputs nor training"
             count("fields changed, each of which must do something")
-
-
-def able(model: Any) -> set[Visibility]:
-    return legal.visibilities(model.mixer) if hasattr(model, "mixer") else set(model.visibilities())
 
 
 def alias(a: Any, b: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 
 from laws import company, distribution, future, stepping
 from laws.broken import Broken, require
-from laws.planted.predictors import CLEAN, FAULTS, LAYOUT, LENGTH, Planted
+from laws.planted.predictors import CLEAN, FAULTS, LAYOUT, LENGTH, Planted, any_order
 from laws.predictors_walked import FIT, VOCABULARY, ngram, random_ids
+from semagram.predictors import AnyOrderPredictor, Unmasking
 from semagram.verbs.audit import audit
 from semagram.verbs.auditing.report import AuditReport
 
@@ -151,6 +153,32 @@ def test_leaky_labels_are_caught_on_the_whole_pipeline(name: str, count) -> None
     if not is_sound:
         assert "looks ahead" in finding.detail and finding.place is not None
         count("planted labels that look ahead, caught by the audit")
+
+
+@pytest.mark.parametrize("peeks", [False, True])
+def test_an_order_that_peeks_at_the_truth_is_caught(peeks: bool, count) -> None:
+    """Confidence should be the model's own: here cells whose true id is 0 come first."""
+    text = "abcabdabcabdab"[:LENGTH]
+
+    def prepare(t: str) -> tuple[Any, np.ndarray]:
+        ids = encode(t)
+        inner = replace(any_order(), writing=Unmasking(choice="random"))
+        truth = torch.from_numpy(ids)
+
+        class Peeker(AnyOrderPredictor):
+            def open(self, layout: Any, batch: int, given: Any = None) -> Any:
+                state = super().open(layout, batch, given)
+                if peeks:
+                    state._priority = state._priority + 100 * (truth[: layout.count] != 0)
+                return state
+
+        return Peeker(inner.network, inner.layout, inner.writing), ids
+
+    report = audit(prepare(text)[0], text, Coded(), prepare=prepare, cells=LENGTH, steps=LENGTH)
+    assert report.passed is not peeks, report.as_text()
+    if peeks:
+        assert "order of writing looks ahead" in report["text reaches no earlier answer"].detail
+        count("planted orders that peek, caught by the audit")
 
 
 class Coded:

@@ -95,6 +95,14 @@ def derived(annotation: object, now: object) -> list[Any]:
         return [now * 2.0, now * 0.5] if isinstance(now, float) and now else [0.5]
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return variants(annotation)
+    if typing.get_origin(annotation) is tuple and isinstance(now, tuple):
+        # One entry longer, one shorter, the first entry changed.
+        longer, shorter = (*now, now[-1] if now else 2), now[:-1]
+        return [
+            longer,
+            shorter,
+            *((value, *now[1:]) for value in derived(typing.get_args(annotation)[0], now[0])[:1] if now),
+        ]
     raise AssertionError(f"the walk does not know how to vary a field of {annotation}; teach walk.derived.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,3 +92,9 @@ class MLPLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
         return self.down(activate(self.up(x), self.activation))
+
+    def single(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """``(x (b, d), residual (b, d)) -> residual + forward(x)``, for the stepping of ``mixers/single.py``."""
+        up, down = self.up.weight.detach().t().contiguous(), self.down.weight.detach().t().contiguous()
+        activation = self.activation
+        return lambda x, residual: torch.addmm(residual, activate(torch.mm(x, up), activation), down)

@@ -7,6 +7,7 @@ keeps only what its gradient needs. Its reference is ``F.rms_norm``, which is al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +98,13 @@ def normalise(x: Tensor, epsilon: float = EPSILON) -> Tensor:
 def _inverse_rms(x: Tensor, epsilon: float) -> Tensor:
     """``(..., 1)``; the norm is one pass over x, the rest is on one number a position."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return norm.square_().mul_(1.0 / x.shape[-1]).add_(epsilon).rsqrt_()
+    return torch.addcmul(_constant(epsilon), norm, norm, value=1.0 / x.shape[-1]).rsqrt_()
+
+
+@cache
+def _constant(value: float) -> Tensor:
+    """A float32 scalar on the CPU; making one each time would cost as much as the sum it is for."""
+    return torch.tensor(value)
 
 
 class _Normalise(torch.autograd.Function):

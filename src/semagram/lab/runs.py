@@ -12,6 +12,7 @@ from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.lab import recipes
 from semagram.lab.report import write_report
+from semagram.lab.three_ways import ThreeWays, three_ways
 from semagram.text import load_text, split
 from semagram.trained import TrainedModel, load
 from semagram.training import train as train_network
@@ -43,6 +44,8 @@ class Outcome:
     model: TrainedModel | None = None
     score: Score | None = None
     sample: str | None = None
+    ways: ThreeWays | None = None
+    """Of a hybrid: its parts by themselves."""
 
     @property
     def nats_per_character(self) -> float | None:
@@ -130,6 +133,7 @@ def carry_out(
         model=model,
         score=score,
         sample=str(model.generate("", SAMPLE_TOKENS, seed=experiment.seed)),
+        ways=three_ways(model, held_out, score.bits_per_character(len(held_out))),
     )
     write_report(outcome, held_out)
     return outcome

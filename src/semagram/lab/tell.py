@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from semagram.lab.runs import Outcome
+from semagram.lab.three_ways import lines
 from semagram.training.progress import duration
 
 
@@ -24,6 +26,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "loss_kind": outcome.experiment.objective.loss_kind,
         "nats_per_character": outcome.nats_per_character,
         "bits_per_character": outcome.bits_per_character,
+        "three_ways": None if outcome.ways is None else asdict(outcome.ways),
         "sample": outcome.sample,
     }
 
@@ -38,6 +41,8 @@ def tell(outcome: Outcome) -> None:
         f"{outcome.bits_per_character:.4f} bits a character ({outcome.nats_per_character:.4f} nats) over all "
         f"{outcome.held_out_characters:,} held-out characters,"
     )
+    if outcome.ways is not None:
+        print("\n".join(lines(outcome.ways)))
     print(
         f"{outcome.model.parameters:,} parameters, {outcome.steps:,} steps, {outcome.tokens:,} tokens, "
         f"{duration(outcome.seconds)} of training ({outcome.cpu_seconds:.0f} s of CPU)."

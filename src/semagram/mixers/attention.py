@@ -19,7 +19,8 @@ from semagram.errors import UserError
 from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
-from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
+from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate, rotations
+from semagram.mixers.single import Single, transposed
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,47 @@ class AttentionMixer(nn.Module):
         mixed = self._attend(queries, keys, values, mask, causal=coming > 1 and known == 0)
         return self.outward(mixed.transpose(1, 2).flatten(2))
 
+    def single(self, state: KeyValueState, geometry: Geometry) -> Single:
+        """``step`` for one slot a row, added to the residual stream (see ``mixers/single.py``)."""
+        inward, outward = transposed(self.inward.weight), transposed(self.outward.weight)
+        heads, shared, width, scale = self.heads, self.key_value_heads, self.head_width, self.scale
+        both, grouped, normalised = heads + shared, heads != shared, self.normalised
+        # Views are made once: where each slot's keys and values go, and all that stand up to and including it.
+        key_of, value_of = state.keys.unbind(2), state.values.unbind(2)
+        keys_to = [state.keys[:, :, : at + 1] for at in range(len(key_of))]
+        values_to = [state.values[:, :, : at + 1] for at in range(len(key_of))]
+        tables = self._rotary(geometry)
+        turns = None if tables is None else rotations(*tables).unbind(0)
+
+        def one(x: Tensor, residual: Tensor) -> Tensor:
+            at = state.length
+            state.length = at + 1
+            batch = x.shape[0]
+            turned, values = torch.mm(x, inward).view(batch, both + shared, width).split([both, shared], 1)
+            if normalised:
+                turned = normalise(turned)
+            if turns is not None:
+                turned = torch.matmul(turned, turns[at])
+            queries, keys = turned.split([heads, shared], 1)
+            key_of[at].copy_(keys)
+            value_of[at].copy_(values)
+            mixed = F.scaled_dot_product_attention(
+                queries.unsqueeze(2), keys_to[at], values_to[at], scale=scale, enable_gqa=grouped
+            )
+            return torch.addmm(residual, mixed.reshape(batch, heads * width), outward)
+
+        return one
+
+    def _rotary(self, geometry: Geometry) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines ``(n, d_h)``, or None without rotary positions."""
+        if not isinstance(self.positions, Rotary):
+            return None
+        base = self.positions.base
+        cosine, sine = geometry.table(
+            ("rotary", self.head_width, base), lambda coords: rotary_tables(coords, self.head_width, base)
+        )
+        return cosine, sine
+
     def _project(self, x: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
         """Queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, n, d_h)``, normalised and turned."""
         both = self.heads + self.key_value_heads
@@ -134,12 +176,8 @@ class AttentionMixer(nn.Module):
         turned, values = stacked.split([both, self.key_value_heads], dim=2)
         if self.normalised:
             turned = normalise(turned)
-        if isinstance(self.positions, Rotary):
-            base = self.positions.base
-            cosine, sine = geometry.table(
-                ("rotary", self.head_width, base), lambda coords: rotary_tables(coords, self.head_width, base)
-            )
-            turned = rotate(turned, cosine[:, None, :], sine[:, None, :])
+        if (tables := self._rotary(geometry)) is not None:
+            turned = rotate(turned, tables[0][:, None, :], tables[1][:, None, :])
         queries, keys = turned.transpose(1, 2).split([self.heads, self.key_value_heads], dim=1)
         return queries, keys, values.transpose(1, 2)
 

@@ -62,3 +62,12 @@ def rotary_tables(coords: Tensor, head_width: int, base: float) -> tuple[Tensor,
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Turn ``x (..., d_h)`` by tables that broadcast against it. Swapping halves then scaling is one rotation."""
     return torch.addcmul(x * cosine, x.roll(x.shape[-1] // 2, dims=-1), sine)
+
+
+def rotations(cosine: Tensor, sine: Tensor) -> Tensor:
+    """The same turns as matrices ``(n, d_h, d_h)``: ``x @ rotations[i]`` is ``rotate(x, cosine[i], sine[i])``.
+
+    For one slot a row, one small product is quicker than three passes.
+    """
+    swapped = torch.eye(cosine.shape[-1], device=cosine.device).roll(cosine.shape[-1] // 2, dims=-1)
+    return torch.diag_embed(cosine) + swapped * sine[:, None, :]

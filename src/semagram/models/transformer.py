@@ -6,6 +6,7 @@ Any mixer and any feedforward of the unions fits; causal or not is the visibilit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +15,16 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
+from semagram.feedforward.mlp import MLPLayer
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Mixer, TokenShift
+from semagram.mixers.attention import AttentionMixer
 from semagram.mixers.contract import MixerState
 from semagram.mixers.token_shift import TokenShiftState
 
+OneSlot = Callable[[Tensor], Tensor]
+"""``(b, d) -> (b, d)``."""
 
 INNER_SCALE = 0.6
 """Standard deviation of inner weights, times sqrt(inputs); below 1 a matrix is soon as large as its updates."""
@@ -80,6 +85,8 @@ class TransformerState:
         self.shift = shift
         self.geometry = geometry
         self.length = 0
+        self.singles: list[tuple[OneSlot, OneSlot]] | None = None
+        """For each block its mixer and feedforward, one slot at a time; made at the first such step."""
 
 
 class Block(nn.Module):
@@ -102,6 +109,26 @@ class Block(nn.Module):
         """The coming slots, ``(b, g, d) -> (b, g, d)``; ``state`` is one that this block's mixer made."""
         x = x + self.mixer.step(self.mixer_norm(x), geometry, state)
         return x + self.feedforward(self.feedforward_norm(x))
+
+    def single(self, state: Any, geometry: Geometry) -> tuple[OneSlot, OneSlot]:
+        """Both halves of ``step`` for one slot a row, ``(b, d) -> (b, d)``, with nothing between them and torch."""
+        mixer, feedforward = self.mixer, self.feedforward
+        mixer_norm, feedforward_norm = self.mixer_norm.forward, self.feedforward_norm.forward
+        if isinstance(mixer, AttentionMixer):
+            mix = mixer.single(state, geometry)
+        else:
+
+            def mix(x: Tensor, residual: Tensor) -> Tensor:
+                return residual + mixer.step(x[:, None], geometry.narrow(state.length, 1), state)[:, 0]
+
+        if isinstance(feedforward, MLPLayer):
+            feed = feedforward.single()
+        else:
+
+            def feed(x: Tensor, residual: Tensor) -> Tensor:
+                return residual + feedforward(x)
+
+        return lambda x: mix(mixer_norm(x), x), lambda x: feed(feedforward_norm(x), x)
 
 
 class TransformerNetwork(nn.Module):
@@ -167,17 +194,31 @@ class TransformerNetwork(nn.Module):
 
     def step_hidden(self, inputs: Tensor, state: TransformerState, extra: Tensor | None = None) -> Tensor:
         """``hidden`` of the coming slots, ``(b, g) -> (b, g, d)``."""
-        part = state.geometry.narrow(state.length, inputs.shape[1])
+        single = inputs.shape[1] == 1 and not torch.is_grad_enabled()
+        # The geometry's part is only needed where several slots come at once.
+        part = state.geometry if single else state.geometry.narrow(state.length, inputs.shape[1])
         x = self.embedding(inputs)
         if extra is not None:
             x = x + extra
         if self.shift is not None and state.shift is not None:
             x = self.shift.step(x, part, state.shift)
         x = self.embedding_norm(x)
-        for block, mixer_state in zip(self.blocks, state.mixers, strict=True):
-            x = block.step(x, part, mixer_state)  # type: ignore[arg-type]
+        if single:
+            x = self._one_slot(x[:, 0], state)[:, None]
+        else:
+            for block, mixer_state in zip(self.blocks, state.mixers, strict=True):
+                x = block.step(x, part, mixer_state)  # type: ignore[arg-type]
         state.length += inputs.shape[1]
         return self.norm(x)
+
+    def _one_slot(self, x: Tensor, state: TransformerState) -> Tensor:
+        """All blocks on one slot a row, ``(b, d) -> (b, d)``."""
+        if state.singles is None:
+            blocks = zip(self.blocks, state.mixers, strict=True)
+            state.singles = [block.single(mixer, state.geometry) for block, mixer in blocks]  # type: ignore[operator]
+        for mix, feed in state.singles:
+            x = feed(mix(x))
+        return x
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The head: ``(..., d) -> (..., v)``."""
@@ -186,5 +227,5 @@ class TransformerNetwork(nn.Module):
         else:
             logits = self.head(hidden)
         if self.logit_cap is not None:
-            logits = self.logit_cap * torch.tanh(logits / self.logit_cap)
+            logits = torch.tanh(logits * (1.0 / self.logit_cap)) * self.logit_cap
         return logits

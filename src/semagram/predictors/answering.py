@@ -38,6 +38,8 @@ def checked(ids: Tensor, batch: int, left: int, vocabulary_size: int) -> Tensor:
         raise ValueError(f"ids must be (b, m) with b = {batch}, got {tuple(ids.shape)}.")
     if ids.shape[1] > left:
         raise ValueError(f"the canvas takes {left} more ids a row here, got {ids.shape[1]}.")
-    if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:
-        raise ValueError(f"ids must be in 0..{vocabulary_size - 1}, got {int(ids.min())}..{int(ids.max())}.")
+    if ids.numel():
+        least, most = (int(bound) for bound in ids.aminmax())
+        if not 0 <= least <= most < vocabulary_size:
+            raise ValueError(f"ids must be in 0..{vocabulary_size - 1}, got {least}..{most}.")
     return ids

@@ -39,7 +39,9 @@ class Unmasking:
         if self.cells < 1:
             raise UserError(f"writing.cells must be at least 1, got {self.cells}.")
         if self.seed != 0 and self.choice != "random":
-            raise UserError(f'writing.seed {self.seed} cannot act: it is for choice "random", and the choice is "{self.choice}".')
+            raise UserError(
+                f'writing.seed {self.seed} cannot act: it is for choice "random", and the choice is "{self.choice}".'
+            )
 
     @property
     def visibility(self) -> Visibility:

@@ -75,5 +75,7 @@ def _part(name: str, parameter: Tensor, owner: nn.Module, rows: tuple[int, ...] 
             return Part(name, parameter, Role.KERNEL)
         if any(word.startswith("head") for word in name.split(".")):
             return Part(name, parameter, Role.HEAD)
+        if any(word.startswith("embedding") for word in name.split(".")):
+            return Part(name, parameter, Role.EMBEDDING)
         return Part(name, parameter, Role.HIDDEN, (parameter.shape[0],))
     return Part(name, parameter, Role.OTHER)

@@ -9,6 +9,7 @@
 | samples.txt | what it wrote after each evaluation |
 | checkpoints/last.safetensors, best.safetensors | weights, optimiser state, progress |
 | model.safetensors | the weights of the result |
+| prior.safetensors | of a hybrid: the ids its n-grams are counted from |
 | result.json | how it ended |
 """
 

@@ -18,11 +18,14 @@ from semagram.config import fingerprint, to_json
 from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts.geometry import Geometry
+from semagram.models.hybrid import HybridNetwork
+from semagram.predictors.hybrid import Informed
 from semagram.training import checkpoint as checkpoints
 from semagram.training.batches import Batches
 from semagram.training.checkpoint import Checkpoint, Identity
 from semagram.training.evaluate import Evaluate
 from semagram.training.loggers import Logger, LoggerName, open_logger
+from semagram.training.prior import PRIOR, Prior, save_experts
 from semagram.training.progress import Moment, Watcher
 from semagram.training.records import Logs, RunFolder
 from semagram.training.state import Progress, Result
@@ -50,6 +53,7 @@ class Run:
         watch: Watcher,
         evaluate: Evaluate,
         sample: Callable[[nn.Module], str] | None,
+        prior: Prior | None = None,
     ) -> None:
         settings, layout = experiment.training, experiment.layout
         self.experiment = experiment
@@ -81,10 +85,17 @@ class Run:
             accumulate=settings.accumulate,
             clip=settings.clip,
             generator=torch.Generator(),
+            prior=None if prior is None else prior.cross_fitted,
         )
         # The network itself, not what compile and Fabric made of it: its names and its own arithmetic are saved
         # and scored.
         self.network: nn.Module = network
+        self._prior = prior
+        # What is scored and written with: a hybrid network knows its n-grams then.
+        self._whole: Any = network
+        if prior is not None:
+            assert isinstance(network, HybridNetwork)
+            self._whole = Informed(network, prior.experts)
 
     def open(self, loggers: Sequence[LoggerName | Logger]) -> None:
         """Restore the last checkpoint, if there is one, and begin to write."""
@@ -154,8 +165,8 @@ class Run:
         p = self.progress
         self.network.eval()
         with torch.no_grad():
-            nats = self._evaluate(self.network)
-            written = self._sample(self.network) if self._sample is not None and self._first else None
+            nats = self._evaluate(self._whole)
+            written = self._sample(self._whole) if self._sample is not None and self._first else None
         self.network.train()
         if not math.isfinite(nats):
             raise UserError(f"the held-out score is {nats} at step {p.step}. {self.kept()}")
@@ -213,6 +224,8 @@ class Run:
             loss_kind=self.experiment.objective.loss_kind,
         )
         if self._first:
+            if self._prior is not None:
+                save_experts(self._prior.experts, self._folder.path / PRIOR)
             checkpoints.save_weights(self._folder.model, self.network)
             self._folder.finish({**result.to_json(), "identity": asdict(self._identity)})
         return result

@@ -7,11 +7,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semagram.layouts.geometry import Geometry
 from semagram.objectives import Example, Objective, weighted_nats
+from semagram.predictors.experts import CrossFitted
 from semagram.training.batches import Batches
 from semagram.training.seeds import Purpose, seed_network, seed_of
 from semagram.training.stepper import Stepper
@@ -25,9 +28,13 @@ class Diverged(Exception):
     """The loss or its gradient is not finite, or the loss is past all sense; the weights were not touched."""
 
 
-def nats(network: Any, example: Example, geometry: Geometry) -> Tensor:
-    """The loss of an example, nats a token. The one place where training asks the network."""
-    return weighted_nats(network(example.inputs, geometry), example)
+def nats(network: Any, example: Example, geometry: Geometry, rows: Tensor | None = None) -> Tensor:
+    """The loss of an example, nats a token. The one place where training asks the network.
+
+    ``rows (b, n, K, v)``: what n-gram models say there, for a network that is given them.
+    """
+    logits = network(example.inputs, geometry) if rows is None else network(example.inputs, geometry, rows)
+    return weighted_nats(logits, example)
 
 
 def highest_sane_loss(vocabulary_size: int) -> float:
@@ -51,6 +58,7 @@ class TrainingStep:
     accumulate: int
     clip: float | None
     generator: torch.Generator
+    prior: CrossFitted | None = None
 
     def gradient(self, step: int, halved: bool = False) -> float:
         """Set the gradients of the batch of ``step``; its loss, nats a token. Raises ``Diverged``.
@@ -58,10 +66,12 @@ class TrainingStep:
         ``halved``: every line is read as two lines of half its length.
         """
         geometry = self.geometry
-        ids = self.batches.at(step).ids.to(geometry.coords.device)
+        batch = self.batches.at(step)
+        ids, starts = batch.ids.to(geometry.coords.device), batch.starts
         if halved and self.half_geometry is not None:
             geometry = self.half_geometry
             ids = ids.reshape(-1, geometry.count)
+            starts = np.stack([starts, starts + geometry.count], axis=1).reshape(-1)
         self.generator.manual_seed(seed_of(self.seed, step, Purpose.EXAMPLE))
         whole = self.objective.example(ids, geometry, self.mask_id, self.generator)
         seed_network(seed_of(self.seed, step, Purpose.NETWORK, self.fabric.global_rank))
@@ -69,7 +79,9 @@ class TrainingStep:
         total = torch.zeros((), device=ids.device)
         for i, part in enumerate(parts):
             with self._waiting(i < len(parts) - 1):
-                loss = nats(self.network, part, geometry) / len(parts)
+                first = (self.fabric.global_rank * len(parts) + i) * len(part.inputs)
+                rows = self._rows(starts[first : first + len(part.inputs)], geometry)
+                loss = nats(self.network, part, geometry, rows) / len(parts)
                 self.fabric.backward(loss)
             total += loss.detach()
         value = self._mean_of_processes(total).item()
@@ -85,6 +97,12 @@ class TrainingStep:
                 raise Diverged(f"the norm of the gradient is {norm.item():.4g}")
         self.stepper.step(factor)
         self.stepper.forget_gradients()
+
+    def _rows(self, starts: NDArray[np.int64], geometry: Geometry) -> Tensor | None:
+        """The prior's rows for lines that begin at these training tokens."""
+        if self.prior is None:
+            return None
+        return torch.from_numpy(self.prior.rows(starts, geometry.count)).to(geometry.coords.device)
 
     def _waiting(self, wait: bool) -> Any:
         """With several processes, gradients are exchanged at the last part only."""

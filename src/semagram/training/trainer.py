@@ -19,6 +19,7 @@ from semagram.training.evaluate import Evaluate, HeldOut
 from semagram.training.files import CannotWrite
 from semagram.training.interrupts import Interrupts
 from semagram.training.loggers import Logger, LoggerName
+from semagram.training.prior import prior_of
 from semagram.training.progress import Silent, Watcher
 from semagram.training.records import RunFolder
 from semagram.training.run import Run
@@ -69,7 +70,8 @@ def train(
     with torch_settings(settings.threads), Interrupts() as interrupts:
         fabric = fabric_of(settings)
         folder = RunFolder(run, experiment, resume, fabric.is_global_zero)
-        life = Run(experiment, text, folder, fabric, watch, evaluate, sample)
+        prior = prior_of(experiment.model, text.tokenizer.vocabulary_size, text.train)
+        life = Run(experiment, text, folder, fabric, watch, evaluate, sample, prior)
         result: Result | None = None
         try:
             life.open(loggers)

@@ -56,7 +56,7 @@ class _Line:
         self.predictor, self.sampling, self.tokens = predictor, sampling, tokens
         self.prompt_lengths = [len(p) for p in prompts]
         self.total = max(self.prompt_lengths) + tokens
-        self.shortest = min(self.prompt_lengths)
+        self.shortest, self.longest = min(self.prompt_lengths), max(self.prompt_lengths)
         self.ids = torch.full((len(prompts), self.total), -1, dtype=torch.int64)
         for row, prompt in enumerate(prompts):
             self.ids[row, : len(prompt)] = torch.from_numpy(np.asarray(prompt, dtype=np.int64))
@@ -70,18 +70,22 @@ class _Line:
         rows = len(self.prompt_lengths)
         ends = [length + self.tokens for length in self.prompt_lengths]
         seen = self._seen() if self.sampling.repetition_penalty > 1.0 else None
-        at, state = self.shortest, self._open(self.shortest)
+        at = self.shortest
+        state, left = self._open(at)
         while at < max(ends):
-            if state.next_positions.shape[1] == 0:
-                state = self._open(at)
+            if left == 0:
+                state, left = self._open(at)
             chosen = self.sampling.choose(state.log_probs().cpu(), seen, self.uniform[:, at : at + 1])
-            chosen = torch.where(self.prompt[:, at : at + 1], self.ids[:, at : at + 1], chosen)
+            if at < self.longest:
+                chosen = torch.where(self.prompt[:, at : at + 1], self.ids[:, at : at + 1], chosen)
             self.ids[:, at : at + 1] = chosen
-            at += 1
-            if at < max(ends):
-                state.write(chosen.to(state.next_positions.device))
+            at, left = at + 1, left - 1
+            if at < max(ends) and left > 0:
+                state.write(chosen.to(self.device))
             if seen is not None:
                 seen.scatter_(1, chosen, True)
+            if stream is None and finished is None:
+                continue
             for row in range(rows):
                 if self.prompt_lengths[row] < at <= ends[row]:
                     if stream is not None:
@@ -90,8 +94,8 @@ class _Line:
                         ends[row] = at
         return [self.ids[row, : ends[row]].numpy().copy() for row in range(rows)]
 
-    def _open(self, at: int) -> DecodingState:
-        """The canvas that holds position ``at``, with what stands before it given.
+    def _open(self, at: int) -> tuple[DecodingState, int]:
+        """The canvas that holds position ``at``, with what stands before it given, and how many cells it has left.
 
         Canvases begin at multiples of half a canvas, counted from the text's beginning and not from the batch's,
         so that a row reads the same windows in any company.
@@ -104,7 +108,9 @@ class _Line:
         length = count if fixed_shape(self.predictor) else min(count, self.total - start)
         given = torch.full((len(self.ids), length), -1, dtype=torch.int64)
         given[:, : at - start] = self.ids[:, start:at]
-        return self.predictor.open(self.predictor.canvas(length), len(self.ids), given if at > start else None)
+        state = self.predictor.open(self.predictor.canvas(length), len(self.ids), given if at > start else None)
+        self.device = state.next_positions.device
+        return state, start + length - at
 
     def _seen(self) -> Tensor:
         seen = torch.zeros(len(self.ids), self.predictor.vocabulary_size, dtype=torch.bool)

@@ -53,19 +53,17 @@ class Sampling:
             return log_probs.argmax(dim=-1)
         if self.temperature != 1.0:
             log_probs = log_probs / self.temperature
+        index = None
+        if self.top_k is not None and self.top_k < log_probs.shape[-1]:
+            log_probs, index = log_probs.topk(self.top_k, dim=-1)
         log_probs = self._filtered(log_probs)
-        probabilities = torch.softmax(log_probs.double(), dim=-1)
-        cumulative = probabilities.cumsum(dim=-1)
-        cumulative = cumulative / cumulative[..., -1:]
-        ids = torch.searchsorted(cumulative, uniform[..., None].to(cumulative).contiguous(), right=True)[..., 0]
-        return ids.clamp(max=log_probs.shape[-1] - 1)
+        cumulative = torch.softmax(log_probs, dim=-1, dtype=torch.float64).cumsum(dim=-1)
+        wanted = (uniform * cumulative[..., -1])[..., None]
+        chosen = torch.searchsorted(cumulative, wanted, right=True).clamp_(max=cumulative.shape[-1] - 1)
+        return (chosen if index is None else index.gather(-1, chosen))[..., 0]
 
     def _filtered(self, log_probs: Tensor) -> Tensor:
         nothing = float("-inf")
-        v = log_probs.shape[-1]
-        if self.top_k is not None and self.top_k < v:
-            least = log_probs.topk(self.top_k, dim=-1).values[..., -1:]
-            log_probs = log_probs.masked_fill(log_probs < least, nothing)
         if self.top_p is not None and self.top_p < 1.0:
             ordered, index = torch.softmax(log_probs, dim=-1).sort(dim=-1, descending=True)
             # Drop a token when those before it already have the share; the first is never dropped.

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container
+from dataclasses import replace
 from typing import Any
 
-import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from laws import company, distribution, keeping, learning, no_peeking, options, stepping
 from laws.broken import Broken
 from laws.cases import Case
-from semagram.feedforward import MLP, LayerNorm, RMSNorm, norms
-from semagram.feedforward.mlp import MLPLayer
-from semagram.layouts import Grid, Sequence, Visibility
-from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Convolution, attention, convolution, rotary
-from semagram.mixers.attention import AttentionMixer, KeyValueState
-from semagram.mixers.convolution import ConvolutionMixer
-from semagram.mixers.token_shift import TokenShiftMixer
-from semagram.models import Transformer
-from semagram.models.transformer import TransformerNetwork
-from semagram.objectives import Example, Masked, NextToken, next_token
-from semagram.training import parameters
-
+from semagram.feedforward import MLP
+from semagram.layouts import Sequence
+from semagram.mixers import Attention, rotary
 
 OPTION = "every option does something"
 
 
 def laws_broken(subject: Case, folder: Any, dear: Container[str]) -> set[str]:
     """The names of the laws that do not hold for the network of ``subject``; of those that cost much, only ``dear``."""
+
     def run(law: Callable[[], None]) -> None:
         try:
             law()
@@ -53,11 +41,7 @@ def laws_broken(subject: Case, folder: Any, dear: Container[str]) -> set[str]:
         run(lambda: learning.check(subject.network(), subject, learning.stepper(AdamW())))
     if learning.RANDOM in dear:
         torch.manual_seed(0)
-        run(
-            lambda: learning.random_text(
-                subject.model.build(subject.vocabulary, subject.layout, subject.visibility), subject, 60, 16, 30
-            )
-        )
+        run(lambda: learning.random_text(subject.fresh(), subject, 60, 16, 30))
     if OPTION in dear:
         found |= idle_options(subject)
     if keeping.COMPILED in dear:
@@ -88,5 +72,3 @@ def idle_options(subject: Case) -> set[str]:
         if options.differs(line, replace(line, model=replace(model, **change))) is None:
             return {OPTION}
     return set()
-
-

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,21 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from laws import company, distribution, keeping, learning, no_peeking, options, stepping
-from laws.broken import Broken
-from laws.cases import Case
-from semagram.feedforward import MLP, LayerNorm, RMSNorm, norms
-from semagram.feedforward.mlp import MLPLayer
-from semagram.layouts import Grid, Sequence, Visibility
+from semagram.layouts import Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Convolution, attention, convolution, rotary
-from semagram.mixers.attention import AttentionMixer, KeyValueState
-from semagram.mixers.convolution import ConvolutionMixer
-from semagram.mixers.token_shift import TokenShiftMixer
-from semagram.models import Transformer
+from semagram.mixers import convolution
+from semagram.mixers.attention import AttentionMixer
 from semagram.models.transformer import TransformerNetwork
-from semagram.objectives import Example, Masked, NextToken, next_token
-from semagram.training import parameters
 
 
 def attending(change: Callable[..., dict[str, Any]]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -89,8 +77,7 @@ def output(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
 
 def shared_buffer(sound: Any) -> Any:
     """A state that is made once and never cleared."""
-    kept: dict[Any, Any] = {}
-    return lambda self, *a: kept.setdefault((id(self), a[0]), sound(self, *a))
+    return lambda self, *a: self.__dict__.setdefault("kept", {}).setdefault(a[0], sound(self, *a))
 
 
 def first_row_only(sound: Any) -> Any:
@@ -270,5 +257,3 @@ def python_in_the_middle(network: Any, config: Any) -> None:
 
 def no_cap(network: Any, config: Any) -> None:
     network.logit_cap = None
-
-

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from laws import company, distribution, keeping, learning, no_peeking, options, stepping
-from laws.broken import Broken
-from laws.cases import Case
-from semagram.feedforward import MLP, LayerNorm, RMSNorm, norms
-from semagram.feedforward.mlp import MLPLayer
-from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Convolution, attention, convolution, rotary
-from semagram.mixers.attention import AttentionMixer, KeyValueState
-from semagram.mixers.convolution import ConvolutionMixer
-from semagram.mixers.token_shift import TokenShiftMixer
-from semagram.models import Transformer
-from semagram.models.transformer import TransformerNetwork
-from semagram.objectives import Example, Masked, NextToken, next_token
-from semagram.training import parameters
+from semagram.objectives import Example
 
 
 def peeking_at_itself(objective: Any) -> Callable[[Any], Any]:
@@ -91,5 +75,3 @@ def one_dropped(sound: Any) -> Any:
 
 def one_twice(sound: Any) -> Any:
     return lambda network: [*sound(network), sound(network)[0]]
-
-
