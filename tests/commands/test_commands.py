@@ -11,7 +11,7 @@ import pytest
 
 from semagram.cli import COMMANDS, main
 
-TEXT = "the quick brown fox jumps over the lazy dog.\nPACK MY BOX, with five dozen jugs!\n" * 40
+TEXT = "the quick brown fox jumps over the lazy dog.\nPACK MY BOX, with five dozen jugs!\n" * 12
 QUICK = ["--model.width", "32", "--model.depth", "1", "--layout.length", "32", "--training.batch", "4"]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_shakespeare import needs_it, split
+from predictors.tiny_shakespeare import needs_it, split
 
 from semagram.errors import UserError
 from semagram.layouts import Grid, Sequence

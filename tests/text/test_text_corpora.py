@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Site  # pyright: ignore[reportMissingImports]
+from text.conftest import Site  # pyright: ignore[reportMissingImports]
 from semagram.errors import UserError
 from semagram.text import DEFAULT_CORPUS, Fetching, Split, corpora, load_text
 from semagram.text.catalogue import CATALOGUE, Download, NamedCorpus, find_named

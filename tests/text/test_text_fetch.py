@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Site, send  # pyright: ignore[reportMissingImports]
+from text.conftest import Site, send  # pyright: ignore[reportMissingImports]
 from semagram.errors import UserError
 from semagram.text import Fetching, fetch
 

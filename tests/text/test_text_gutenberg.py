@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Site  # pyright: ignore[reportMissingImports]
+from text.conftest import Site  # pyright: ignore[reportMissingImports]
 from semagram.errors import UserError
 from semagram.text import Fetching, load_text
 from semagram.text.gutenberg import parse_numbers, strip_licence

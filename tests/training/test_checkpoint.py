@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import torch
-from tiny_runs import At, experiment, sha256, words
+from training.tiny_runs import At, experiment, sha256, words
 
 from semagram.errors import UserError
 from semagram.training import SaveEvery, train

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_runs import experiment, page_experiment
+from training.tiny_runs import experiment, page_experiment
 from torch import nn
 
 from semagram.errors import UserError

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_runs import sha256
+from training.tiny_runs import sha256
 
 HERE = Path(__file__).parent
 SURROUNDINGS = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}

@@ -5,7 +5,7 @@ import sys
 from types import ModuleType
 
 import pytest
-from tiny_runs import experiment, words
+from training.tiny_runs import experiment, words
 
 from semagram.errors import UserError
 from semagram.training import train

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_runs import experiment
+from training.tiny_runs import experiment
 from torch import nn
 
 from semagram.errors import UserError

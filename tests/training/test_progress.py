@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from tiny_runs import experiment, words
+from training.tiny_runs import experiment, words
 
 from semagram.training import train
 from semagram.training.progress import LiveDisplay, Moment, PlainLines, Smooth, duration, watcher

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_runs import At, experiment, page_experiment, sha256, words
+from training.tiny_runs import At, experiment, page_experiment, sha256, words
 
 from semagram.errors import UserError
 from semagram.training import SaveEvery, TokenisedText, load_trained, train

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from verbs_toys import IDENTITY, ZOO, AdaptiveBigram, Wanderer, sample
+from verbs.verbs_toys import IDENTITY, ZOO, AdaptiveBigram, Wanderer, sample
 
 from semagram.errors import UserError
 from semagram.text.characters import Characters

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verbs_toys import IDENTITY, AdaptiveBigram
+from verbs.verbs_toys import IDENTITY, AdaptiveBigram
 
 from semagram.errors import UserError
 from semagram.text.characters import Characters

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from verbs_toys import LINE, ZOO, network, sample
+from verbs.verbs_toys import LINE, ZOO, network, sample
 
 from semagram.errors import UserError
 from semagram.layouts import Sequence

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from verbs_toys import ZOO, AdaptiveBigram
+from verbs.verbs_toys import ZOO, AdaptiveBigram
 
 from semagram.errors import UserError
 from semagram.verbs.windows import MOST_STRETCHES, Plan, gathered, plan_of

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -84,7 +85,7 @@ def exchange_parts(default: T, arguments: list[str]) -> tuple[T, list[str]]:
     other can be exchanged in one command. The plain values stay among the arguments: tyro checks them again.
     """
     data = to_json(default)
-    pairs = [(a, b) for a, b in zip(arguments, arguments[1:], strict=False) if a.startswith("--")]
+    pairs = [(a, b) for a, b in itertools.pairwise(arguments) if a.startswith("--")]
     exchanged = [(a, b) for a, b in pairs if _choices(type(default), a)]
     if not exchanged:
         return default, arguments
