@@ -25,6 +25,7 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 import semagram
+import torch
 from semagram.lab.recipes import find
 from semagram.text import load_text, split
 from semagram.training import train
@@ -34,6 +35,8 @@ experiment = replace(find(name).experiment, text=(source,), seed=int(seed))
 text = load_text((source,)).text
 result = train(experiment, text, Path(folder))
 held_out = split(text, 1 - experiment.training.held_out)[1]
+# Scored with as many threads as it was trained with: more only wait for each other where networks are this small.
+torch.set_num_threads(experiment.training.threads or torch.get_num_threads())
 model = semagram.load(folder)
 score = model.score(held_out)
 print(json.dumps({"seed": int(seed), "nats": score.total_nats / len(held_out), "tokens": result.tokens,
@@ -67,10 +70,12 @@ print(json.dumps({"decoded": "equal"}))
 TOGETHER = """
 import json, sys
 import semagram
+import torch
 from semagram.lab.three_ways import three_ways
 from semagram.text import load_text, split
 
 source, *folders = sys.argv[1:]
+torch.set_num_threads(1)
 first = semagram.load(folders[0])
 held_out = split(load_text((source,)).text, 1 - first.experiment.training.held_out)[1]
 score = semagram.ensemble(*folders).score(held_out) if len(folders) > 1 else first.score(held_out)
@@ -98,9 +103,8 @@ def main() -> None:
     coded: dict[str, Any] = {}
     if asked.code:
         for what, program in (("compress", COMPRESS), ("decompress", DECOMPRESS)):
-            coded |= {
-                f"{what}_{k}" if "seconds" in k else k: v for k, v in timed(program, asked.text, folders[0]).items()
-            }
+            found = timed(program, asked.text, folders[0])
+            coded |= {f"{what}_{key}" if "seconds" in key else key: value for key, value in found.items()}
     nats = [run["nats"] for run in runs]
     summary = {
         "recipe": asked.recipe,

@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--text", default="tinyshakespeare")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, nargs="+", default=[240, 1500], help="budgets of ours, in steps")
+    parser.add_argument("--out", type=Path, help="also append each row to this file of JSON lines")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -149,6 +150,9 @@ def main() -> None:
             share = found["cpu_seconds"] / plain["cpu_seconds"]
             rows.append({"contestant": f"semagram, {steps} steps", "seed": seed, "share_of_cpu": share, **found})
         for row in rows[-1 - len(options.steps) :]:
+            if options.out is not None:
+                with options.out.open("a") as file:
+                    print(json.dumps({**row, **environment()}), file=file)
             if not options.json:
                 print(
                     f"seed {row['seed']}  {row['contestant']:<24} {row['nats']:.4f} nats   "

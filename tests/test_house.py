@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Shelf -> the shelves it may import (its own among them). Shelves that are not named (lab, cli, ...) stand on top."""
 
-ON_TOP = {"lab", "cli", "commands", "recipes", "hub", "trained", "experiment"}
+ON_TOP = {"ensembles", "lab", "cli", "commands", "recipes", "hub", "trained", "experiment"}
 """Nothing below may import these; ``experiment`` may be imported by training."""
 
 

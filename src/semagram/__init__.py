@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from semagram.ensembles import TrainedEnsemble as TrainedEnsemble
-    from semagram.ensembles import ensemble as ensemble
     from semagram.experiment import Experiment as Experiment
+    from semagram.lab.ensembles import TrainedEnsemble as TrainedEnsemble
+    from semagram.lab.ensembles import ensemble as ensemble
     from semagram.lab.runs import train as train
     from semagram.trained import TrainedModel as TrainedModel
     from semagram.trained import load as load
@@ -22,10 +22,10 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Experiment": "semagram.experiment",
-    "TrainedEnsemble": "semagram.ensembles",
+    "TrainedEnsemble": "semagram.lab.ensembles",
     "TrainedModel": "semagram.trained",
     "audit": "semagram.verbs.audit",
-    "ensemble": "semagram.ensembles",
+    "ensemble": "semagram.lab.ensembles",
     "load": "semagram.trained",
     "train": "semagram.lab.runs",
 }

@@ -17,8 +17,10 @@ from laws import legal, walk
 from laws.cases import shaken
 from semagram.layouts import Grid, Layout, Sequence, Streams, Visibility
 from semagram.mixers import Mixer
-from semagram.models import Transformer
+from semagram.models import Hybrid, Transformer
 from semagram.predictors import Predictor, Writing, predictor_of
+from semagram.predictors.experts import Experts
+from semagram.predictors.hybrid import hybrid_predictor
 from semagram.predictors.ngram import NgramConfig
 from semagram.predictors.suffix import SuffixConfig
 
@@ -54,6 +56,15 @@ def suffix() -> Predictor:
     return SuffixConfig().fit(FIT, VOCABULARY)
 
 
+@cache
+def hybrid(layout: Layout) -> Predictor:
+    """A network that gates n-grams."""
+    config = walk.baseline(Hybrid)
+    torch.manual_seed(0)
+    net = shaken(config.build(VOCABULARY, layout, Visibility.CAUSAL)).eval()
+    return hybrid_predictor(net, Experts.fit(FIT, VOCABULARY, config.orders), layout)
+
+
 def walked() -> list[tuple[str, Predictor, Layout]]:
     """(name, predictor, layout): every way of writing on a line and on a page, every mixer and layout with the baseline
     of every way, and the fitted predictors on every layout."""
@@ -66,7 +77,7 @@ def walked() -> list[tuple[str, Predictor, Layout]]:
                     name = f"{writing} with {type(mixer).__name__} on {layout}"
                     net = network(writing.visibility, layout, mixer)
                     found.append((name, predictor_of(net, layout, writing), layout))
-        found += [(f"{type(p).__name__} on {layout}", p, layout) for p in (ngram(), suffix())]
+        found += [(f"{type(p).__name__} on {layout}", p, layout) for p in (ngram(), suffix(), hybrid(layout))]
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lightning_fabric
 import torch
-from training.tiny_runs import At, experiment, sha256, words
+from tiny_runs import At, experiment, sha256, words
 
 import semagram.training.checkpoint as checkpoints
 from semagram.training import SaveEvery, run, step, stepper, trainer

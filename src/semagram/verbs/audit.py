@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from semagram.errors import UserError
 from semagram.verbs.auditing import agreement, company, distribution, future, overlap, pipeline
@@ -22,6 +21,7 @@ from semagram.verbs.auditing.coding import score_decodes
 from semagram.verbs.auditing.pipeline import Prepare
 from semagram.verbs.auditing.probe import Probe, probe_of
 from semagram.verbs.auditing.report import AuditReport, Finding, NotAsked, Suspicion
+from semagram.verbs.determinism import held_still
 
 __all__ = ["AuditReport", "Finding", "audit"]
 
@@ -39,6 +39,7 @@ def audit(
     rows: int = 3,
     cells: int = 128,
     steps: int = 48,
+    threads: int = 1,
     name: str | None = None,
 ) -> AuditReport:
     """Look for leaks and dishonest numbers in ``predictor`` on a held-out ``text``.
@@ -46,7 +47,8 @@ def audit(
     text: ids ``(N,)``, or a string with the ``tokenizer`` (anything with ``encode``) that makes ids of it. training:
     the text (or ids) it was trained on, to look for held-out passages in it. prepare: see ``auditing.pipeline``; needed
     only where a prediction uses more than ids. reload: gives the predictor back as saved and loaded. rows, cells,
-    steps: how much is asked (canvases, cells of each, cells asked one by one). ``UserError`` for a text without ids.
+    steps: how much is asked (canvases, cells of each, cells asked one by one). threads: of torch, meanwhile (small
+    batches seldom want more). ``UserError`` for a text without ids.
     """
     if isinstance(text, str):
         if tokenizer is None:
@@ -59,7 +61,7 @@ def audit(
         raise UserError(f"rows, cells and steps must be at least 1, got {rows}, {cells} and {steps}.")
     began = time.perf_counter()
     probe = probe_of(predictor, ids, rows, cells, steps)
-    with torch.no_grad():
+    with held_still(threads):
         findings = tuple(
             _ask(check, question)
             for check, question in _questions(probe, ids, text, tokenizer, training, prepare, reload)

@@ -49,20 +49,22 @@ def text_reaches_no_earlier_answer(prepare: Prepare | None, text: str | None, ch
 
 def _compare(prepare: Prepare, changed: str, what: str, ids: np.ndarray, answers: torch.Tensor, place: int) -> int:
     predictor, other_ids = prepare(changed)
-    n = min(len(ids), len(other_ids), answers.shape[1])
-    differs = (np.asarray(ids[:n]) != np.asarray(other_ids[:n])).nonzero()[0]
-    common = int(differs[0]) if len(differs) else n
-    if common == 0:
-        return 0
-    # The same ids in a canvas of the same length, so that the shapes (and so the bits) are comparable.
-    whole = np.concatenate([np.asarray(other_ids[:common]), np.asarray(ids[common : answers.shape[1]])])
+    n = answers.shape[1]
+    # A canvas of the same length, so that the shapes (and so the bits) are comparable.
+    whole = np.zeros(n, dtype=np.int64)
+    whole[: len(other_ids)] = np.asarray(other_ids[:n])
+    asked_for = min(len(other_ids), n)
+    differs = (np.asarray(ids[:asked_for]) != whole[:asked_for]).nonzero()[0]
+    common = int(differs[0]) if len(differs) else asked_for
     # The id that differs is still asked for with equal knowledge; where the text just ends, nothing is asked there.
-    known = min(common + (common < len(other_ids)), answers.shape[1])
+    known = min(common + 1, asked_for)
+    if known == 0:
+        return 0
     found = first_difference(answers[:, :known], _answers(predictor, whole)[:, :known])
     if found is not None:
         raise Suspicion(
-            f"when {what}, the answer for id {found[1]} moves by {found[2]:.3g} nats, although ids 0..{common - 1} "
-            f"are the same: something between text and prediction looks ahead",
+            f"when {what}, the answer for id {found[1]} moves by {found[2]:.3g} nats, although the ids before it are "
+            f"the same: something between text and prediction looks ahead",
             cell=found[1], place=place, size=found[2],
         )  # fmt: skip
     return known
