@@ -2,9 +2,9 @@
 
     python examples/audit_your_own.py
 
-Whatever gives logits for ids becomes a predictor through ``LineByLogits`` (25 lines, blank ones aside). One of the models below leaks:
-an x-transformers decoder with ``orthog_residual=True`` projects each layer's output against the whole sequence, so that
-earlier logits change when the last token does. Its training loss looks wonderful. The audit names it.
+Whatever gives logits for ids becomes a predictor through ``LineByLogits`` (25 lines, blank ones aside). One of the
+models below leaks: an x-transformers decoder with ``orthog_residual=True``, whose earlier logits change when the last
+token does. The audit names it.
 """
 
 from __future__ import annotations
