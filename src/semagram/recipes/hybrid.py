@@ -1,7 +1,7 @@
 """N-grams and a small transformer that gates them: the best figure within a minute on a laptop.
 
 Seven Kneser-Ney models say what they expect; the network decides at every character how far to believe each. Expect
-about 1.405 nats on tiny Shakespeare (n-gram alone 1.517) after 25 to 30 CPU-seconds, 111 k trained parameters.
+about 1.407 nats on tiny Shakespeare (n-gram alone 1.518) after 27 CPU-seconds of training, 111 k trained parameters.
 """
 
 from semagram.experiment import Experiment
