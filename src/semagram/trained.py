@@ -164,11 +164,19 @@ class TrainedModel:
 
         return decompress_text(self.predictor, self.tokenizer, data, self.identity, warn=warn)
 
-    def audit(self, text: str) -> AuditReport:
-        """Look for leaks and dishonest numbers on ``text`` (see ``semagram.audit``)."""
+    def audit(self, text: str, *, training: str | None = None) -> AuditReport:
+        """Look for leaks and dishonest numbers on ``text``, from the text on (see ``semagram.audit``).
+
+        ``training`` is what the model was trained on, to look for held-out passages in it.
+        """
         from semagram.verbs.audit import audit
 
-        return audit(self.predictor, self.encode(text))
+        def reload() -> Predictor:
+            with tempfile.TemporaryDirectory() as folder:
+                return load(self.save(folder)).predictor
+
+        name = f"{self.experiment.name} ({type(self.experiment.model).__name__})"
+        return audit(self.predictor, text, self.tokenizer, training=training, reload=reload, name=name)
 
     def encode(self, text: str) -> np.ndarray:
         """Ids ``(m,)``; raises ``UserError`` for an empty text or one the vocabulary cannot spell."""

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from predictors.textbook_kneser_ney import Textbook
 from predictors.tiny_shakespeare import needs_it, split
-
 from semagram.errors import UserError
 from semagram.predictors.cross_fitting import cross_fitted_log_probs
 from semagram.predictors.kneser_ney import KneserNey

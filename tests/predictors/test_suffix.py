@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from predictors.tiny_shakespeare import needs_it, split
 
+from predictors.tiny_shakespeare import needs_it, split
 from semagram.errors import UserError
 from semagram.layouts import Grid, Sequence
 from semagram.predictors.contract import DecodingState, Predictor, read_step_by_step

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from text.conftest import Site  # pyright: ignore[reportMissingImports]
 from semagram.errors import UserError
 from semagram.text import DEFAULT_CORPUS, Fetching, Split, corpora, load_text
 from semagram.text.catalogue import CATALOGUE, Download, NamedCorpus, find_named
@@ -18,6 +17,7 @@ from semagram.text.hugging_face import HuggingFaceText, parse_hugging_face
 from semagram.text.named import read_named
 from semagram.text.places import Places
 from semagram.text.python_texts import library_code, library_docstrings
+from text.conftest import Site  # pyright: ignore[reportMissingImports]
 
 QUICK = Fetching(timeout=5, attempts=1, pause=0)
 BODY = b"to be or not to be\n" * 50

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from text.conftest import Site, send  # pyright: ignore[reportMissingImports]
 from semagram.errors import UserError
 from semagram.text import Fetching, fetch
+from text.conftest import Site, send  # pyright: ignore[reportMissingImports]
 
 BODY = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from text.conftest import Site  # pyright: ignore[reportMissingImports]
 from semagram.errors import UserError
 from semagram.text import Fetching, load_text
 from semagram.text.gutenberg import parse_numbers, strip_licence
+from text.conftest import Site  # pyright: ignore[reportMissingImports]
 
 QUICK = Fetching(timeout=5, attempts=1, pause=0)
 STORY = "THE TALE\n\nIt was a *dark* night -- so dark!\n\n   An indented line.\n\nTHE END"

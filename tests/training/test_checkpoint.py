@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 import torch
-from training.tiny_runs import At, experiment, sha256, words
 
 from semagram.errors import UserError
 from semagram.training import SaveEvery, train
@@ -15,6 +14,7 @@ from semagram.training import checkpoint as checkpoints
 from semagram.training.checkpoint import Checkpoint, Identity
 from semagram.training.files import Appended, CannotWrite, replace_whole
 from semagram.training.state import Progress
+from training.tiny_runs import At, experiment, sha256, words
 
 TEXT = words()
 

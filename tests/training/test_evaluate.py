@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from training.tiny_runs import experiment, page_experiment
 from torch import nn
 
 from semagram.errors import UserError
@@ -13,6 +12,7 @@ from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.objectives import NextToken
 from semagram.training.evaluate import HeldOut, Windows
+from training.tiny_runs import experiment, page_experiment
 
 
 @pytest.mark.parametrize("tokens", [16, 17, 23, 24, 25, 100])

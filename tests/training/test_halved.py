@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.tiny_runs import experiment, words
 
 from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts import Grid, Sequence
 from semagram.training import train
 from semagram.training.run import Run
+from training.tiny_runs import experiment, words
 
 
 def shapes_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, halved: float) -> list[tuple[int, int]]:

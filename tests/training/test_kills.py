@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from training.tiny_runs import sha256
 
 HERE = Path(__file__).parent

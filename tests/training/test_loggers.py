@@ -5,11 +5,11 @@ import sys
 from types import ModuleType
 
 import pytest
-from training.tiny_runs import experiment, words
 
 from semagram.errors import UserError
 from semagram.training import train
 from semagram.training.loggers import open_logger
+from training.tiny_runs import experiment, words
 
 TEXT = words()
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from training.tiny_runs import experiment
 from torch import nn
 
 from semagram.errors import UserError
@@ -14,6 +13,7 @@ from semagram.models import Transformer
 from semagram.training.muon import newton_schulz, newton_schulz_reference
 from semagram.training.optimisers import AdamW, Muon
 from semagram.training.parameters import Role, parts_of
+from training.tiny_runs import experiment
 
 MODELS = [
     Transformer(width=16, depth=2, mixer=mixer, feedforward=feedforward, tied=tied)

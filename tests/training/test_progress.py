@@ -4,10 +4,10 @@ import io
 from dataclasses import replace
 
 import pytest
-from training.tiny_runs import experiment, words
 
 from semagram.training import train
 from semagram.training.progress import LiveDisplay, Moment, PlainLines, Smooth, duration, watcher
+from training.tiny_runs import experiment, words
 
 
 class Terminal(io.StringIO):

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from training.tiny_runs import At, experiment, page_experiment, sha256, words
 
 from semagram.errors import UserError
 from semagram.training import SaveEvery, TokenisedText, load_trained, train
@@ -21,6 +20,7 @@ from semagram.training.optimisers import AdamW
 from semagram.training.progress import Silent
 from semagram.training.records import RunFolder
 from semagram.training.run import Run
+from training.tiny_runs import At, experiment, page_experiment, sha256, words
 
 TEXT = words()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from verbs.verbs_toys import IDENTITY, ZOO, AdaptiveBigram, Wanderer, sample
 
 from semagram.errors import UserError
 from semagram.text.characters import Characters
@@ -17,6 +16,7 @@ from semagram.verbs.compress import compress, compress_text
 from semagram.verbs.container import from_bytes
 from semagram.verbs.decompress import decompress, decompress_text
 from semagram.verbs.score import score
+from verbs.verbs_toys import IDENTITY, ZOO, AdaptiveBigram, Wanderer, sample
 
 
 @pytest.mark.parametrize("name", ZOO)

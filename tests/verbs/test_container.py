@@ -7,7 +7,6 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verbs.verbs_toys import IDENTITY, AdaptiveBigram
 
 from semagram.errors import UserError
 from semagram.text.characters import Characters
@@ -15,6 +14,7 @@ from semagram.verbs.bytes_cursor import Cursor, number, string
 from semagram.verbs.compress import compress_text
 from semagram.verbs.container import Container, from_bytes, to_bytes
 from semagram.verbs.decompress import decompress_text
+from verbs.verbs_toys import IDENTITY, AdaptiveBigram
 
 TEXT = "no news is good news, é no"
 TOKENIZER = Characters().train(TEXT.replace("é", "e"))

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from verbs.verbs_toys import LINE, ZOO, network, sample
 
 from semagram.errors import UserError
 from semagram.layouts import Sequence
 from semagram.mixers import Attention
 from semagram.predictors import RankByRank
 from semagram.verbs.score import score, table
+from verbs.verbs_toys import LINE, ZOO, network, sample
 
 
 @pytest.mark.parametrize("name", ["attention", "grouped query", "convolution", "causal page", "streams", "n-gram"])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from verbs.verbs_toys import ZOO, AdaptiveBigram
 
 from semagram.errors import UserError
 from semagram.verbs.windows import MOST_STRETCHES, Plan, gathered, plan_of
+from verbs.verbs_toys import ZOO, AdaptiveBigram
 
 
 @given(st.integers(0, 300), st.integers(1, 40) | st.none(), st.integers(1, 40), st.integers(1, 20), st.booleans())

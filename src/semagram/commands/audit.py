@@ -26,10 +26,11 @@ class Audit:
 def run(arguments: list[str]) -> int:
     """The command."""
     options = parse(Audit, arguments, "semagram audit")
-    from semagram.lab.texts import named_or_held_out
+    from semagram.lab.texts import named_or_held_out, training_text
     from semagram.trained import load
 
     model = load(options.run)
-    report = model.audit(named_or_held_out(options.text, model.experiment))
+    text = named_or_held_out(options.text, model.experiment)
+    report = model.audit(text, training=training_text(model.experiment))
     print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report.as_text())
     return 0 if report.passed else 1

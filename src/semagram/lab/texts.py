@@ -16,3 +16,13 @@ def named_or_held_out(sources: Sequence[str], experiment: Experiment) -> str:
     if "-" in experiment.text:
         raise UserError("the model was trained on standard input, which is gone: name a text.")
     return split(load_text(experiment.text).text, 1 - experiment.training.held_out)[1]
+
+
+def training_text(experiment: Experiment) -> str | None:
+    """What the experiment was trained on; None when it came from standard input or is no longer there."""
+    if "-" in experiment.text:
+        return None
+    try:
+        return split(load_text(experiment.text).text, 1 - experiment.training.held_out)[0]
+    except UserError:
+        return None

@@ -21,6 +21,7 @@ from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Mixer, TokenShift
 from semagram.mixers.attention import AttentionMixer
 from semagram.mixers.contract import MixerState
+from semagram.mixers.single import Single
 from semagram.mixers.token_shift import TokenShiftState
 
 OneSlot = Callable[[Tensor], Tensor]
@@ -114,20 +115,14 @@ class Block(nn.Module):
         """Both halves of ``step`` for one slot a row, ``(b, d) -> (b, d)``, with nothing between them and torch."""
         mixer, feedforward = self.mixer, self.feedforward
         mixer_norm, feedforward_norm = self.mixer_norm.forward, self.feedforward_norm.forward
+        mix: Single = lambda x, residual: (  # noqa: E731
+            residual + mixer.step(x[:, None], geometry.narrow(state.length, 1), state)[:, 0]
+        )
+        feed: Single = lambda x, residual: residual + feedforward(x)  # noqa: E731
         if isinstance(mixer, AttentionMixer):
             mix = mixer.single(state, geometry)
-        else:
-
-            def mix(x: Tensor, residual: Tensor) -> Tensor:
-                return residual + mixer.step(x[:, None], geometry.narrow(state.length, 1), state)[:, 0]
-
         if isinstance(feedforward, MLPLayer):
             feed = feedforward.single()
-        else:
-
-            def feed(x: Tensor, residual: Tensor) -> Tensor:
-                return residual + feedforward(x)
-
         return lambda x: mix(mixer_norm(x), x), lambda x: feed(feedforward_norm(x), x)
 
 
