@@ -12,8 +12,8 @@ from semagram.commands.options import parse
 class Demo:
     """Train on the text that ships with Python, write a sample, and prove the score with a file that decodes."""
 
-    seconds: float = 75.0
-    """Of training."""
+    budget: str | None = None
+    """When training ends: 30s, 5m, 300steps; none: the recipe's (a minute)."""
     out: Path | None = None
     """Folder of the run; none: the next free runs/demo."""
 
@@ -28,14 +28,11 @@ def run(arguments: list[str]) -> int:
     from semagram.training.budget import Budget
     from semagram.verbs.anchors import anchors
 
-    experiment = recipes.find("baseline").experiment
-    experiment = replace(
-        experiment,
-        name="demo",
-        text=("pydocs",),
-        training=replace(experiment.training, budget=Budget(options.seconds, "seconds")),
-    )
-    print("Training a small transformer on the help pages of your own Python (no download).\n", flush=True)
+    experiment = replace(recipes.find("hybrid").experiment, name="demo", text=("pydocs",))
+    if options.budget is not None:
+        training = replace(experiment.training, budget=Budget.parse(options.budget))
+        experiment = replace(experiment, training=training)
+    print("Training a small transformer, with n-grams at its side, on the help pages of your own Python.\n", flush=True)
     outcome = carry_out(experiment, options.out)
     tell(outcome)
     if outcome.model is None:
@@ -46,5 +43,5 @@ def run(arguments: list[str]) -> int:
     same = outcome.model.decompress(data) == text
     print(f"  {len(text):,} characters -> {len(data):,} bytes = {8 * len(data) / len(text):.4f} bits a character;")
     print(f"  decoded: {'the same text, to the last character' if same else 'NOT the same text'}.")
-    print("  Beside it: " + ", ".join(f"{a.name} {a.alone:.3f}" for a in anchors(text)) + ".")
+    print("  Beside it: " + ", ".join(f"{a.name} {a.alone:.3f}" for a in anchors(text)) + " (alone, as any file).")
     return 0 if same else 1

@@ -54,9 +54,13 @@ def run(arguments: list[str]) -> int:
         if not options.prompt_file.is_file():
             raise UserError(f"there is no file {options.prompt_file}.")
         prompts = [options.prompt_file.read_text(encoding="utf-8")]
+    import torch
+
     from semagram.trained import load
 
     model = load(options.run)
+    if model.experiment.training.threads is not None:
+        torch.set_num_threads(model.experiment.training.threads)
     live = len(prompts) == 1 and options.samples == 1 and not options.json
     if live:
         print(prompts[0], end="", flush=True)

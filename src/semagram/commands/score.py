@@ -28,11 +28,15 @@ class Score:
 def run(arguments: list[str]) -> int:
     """The command."""
     options = parse(Score, arguments, "semagram score")
+    import torch
+
     from semagram.lab.texts import named_or_held_out
     from semagram.trained import load
     from semagram.verbs.score import table
 
     model = load(options.run)
+    if model.experiment.training.threads is not None:
+        torch.set_num_threads(model.experiment.training.threads)
     text = named_or_held_out(options.text, model.experiment)
     found = model.score(text)
     nats, bits = found.total_nats / len(text), found.bits_per_character(len(text))

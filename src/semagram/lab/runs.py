@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from semagram.errors import UserError
@@ -19,6 +20,7 @@ from semagram.training import train as train_network
 from semagram.training.budget import Budget
 from semagram.training.progress import Watcher, watcher
 from semagram.training.tokenised import TokenisedText
+from semagram.verbs.determinism import held_still
 from semagram.verbs.score import Score
 
 if TYPE_CHECKING:
@@ -127,15 +129,17 @@ def carry_out(
     if result.interrupted:
         return known
     model = load(folder)
-    score = model.score(held_out)
-    outcome = replace(
-        known,
-        model=model,
-        score=score,
-        sample=str(model.generate("", SAMPLE_TOKENS, seed=experiment.seed)),
-        ways=three_ways(model, held_out, score.bits_per_character(len(held_out))),
-    )
-    write_report(outcome, held_out)
+    # What is too small to gain from a second thread in training is too small for it here as well.
+    with held_still(experiment.training.threads or torch.get_num_threads()):
+        score = model.score(held_out)
+        outcome = replace(
+            known,
+            model=model,
+            score=score,
+            sample=str(model.generate("", SAMPLE_TOKENS, seed=experiment.seed)),
+            ways=three_ways(model, held_out, score.bits_per_character(len(held_out))),
+        )
+        write_report(outcome, held_out)
     return outcome
 
 
