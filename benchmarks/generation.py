@@ -1,7 +1,7 @@
 """Generation with state: tokens a second beside recomputing the prefix, and beside x-transformers' own cache.
 
 Width 256, depth 6, 4 heads of 64, vocabulary 65; all alternate in one process, round after round, and ratios are
-taken within a round, since the machine may be shared. Run: python -m benchmarks.generation [--json]
+taken within a round, since the machine may be shared. Run: python -m benchmarks.generation [--threads N] [--json]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.rounds import alternate, environment
+from semagram.feedforward import MLP, LayerNorm
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention
@@ -27,11 +28,22 @@ PROMPT, TOKENS, VOCABULARY = 32, 224, 65
 CONTEXT = PROMPT + TOKENS
 
 
-def ours(batch: int) -> Callable[[], None]:
+DEFAULT = Transformer(width=256, depth=6, mixer=Attention(heads=4))
+ALIKE = Transformer(
+    width=256,
+    depth=6,
+    mixer=Attention(heads=4, sharpness=None),
+    feedforward=MLP(activation="gelu"),
+    norm=LayerNorm(),
+    shift=None,
+    logit_cap=None,
+)
+"""The parts that x-transformers' decoder has with flash and rotary on."""
+
+
+def ours(batch: int, model: Transformer = ALIKE) -> Callable[[], None]:
     """Our verb: one step of the state a token."""
-    network = Transformer(width=256, depth=6, mixer=Attention(heads=4)).build(
-        VOCABULARY, Sequence(CONTEXT), Visibility.CAUSAL
-    )
+    network = model.build(VOCABULARY, Sequence(CONTEXT), Visibility.CAUSAL)
     predictor = CausalPredictor(network.eval(), Sequence(CONTEXT))
     prompts = [np.zeros(PROMPT, dtype=np.int64)] * batch
     return lambda: generate(predictor, prompts, TOKENS, Sampling(top_k=7)) and None
@@ -39,9 +51,7 @@ def ours(batch: int) -> Callable[[], None]:
 
 def recomputing(batch: int, tokens: int) -> Callable[[], None]:
     """The same network without a state: the whole prefix again for each token."""
-    network = Transformer(width=256, depth=6, mixer=Attention(heads=4)).build(
-        VOCABULARY, Sequence(CONTEXT), Visibility.CAUSAL
-    )
+    network = ALIKE.build(VOCABULARY, Sequence(CONTEXT), Visibility.CAUSAL)
     network.eval()
     whole = Geometry.of(Sequence(CONTEXT).positions(), Visibility.CAUSAL)
 
@@ -78,11 +88,14 @@ def x_transformers(batch: int, **features: bool) -> Callable[[], None]:
 def main() -> None:
     """Print a table, or JSON."""
     rounds = 5
+    if "--threads" in sys.argv:
+        torch.set_num_threads(int(sys.argv[sys.argv.index("--threads") + 1]))
     results = []
     for batch in (1, 16):
         share = 24 if batch == 1 else 8
         contestants = {
-            "semagram": ours(batch),
+            "semagram, the same parts": ours(batch),
+            "semagram, its own default parts": ours(batch, DEFAULT),
             "x-transformers": x_transformers(batch),
             "x-transformers, flash and rotary": x_transformers(batch, attn_flash=True, rotary_pos_emb=True),
             "semagram, recomputing": recomputing(batch, share),
@@ -90,7 +103,7 @@ def main() -> None:
         seconds = alternate(contestants, rounds)
         seconds["semagram, recomputing"] = [s * TOKENS / share for s in seconds["semagram, recomputing"]]
         for name, values in seconds.items():
-            ratios = [v / own for v, own in zip(values, seconds["semagram"], strict=True)]
+            ratios = [v / own for v, own in zip(values, seconds["semagram, the same parts"], strict=True)]
             results.append(
                 {
                     "batch": batch,
