@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from semagram.errors import UserError
-from semagram.training import SaveEvery, TokenisedText, load_trained, train
+from semagram.trained import load
+from semagram.training import SaveEvery, TokenisedText, train
 from semagram.training import run as run_module
 from semagram.training.budget import Budget
 from semagram.training.checkpoint import read
@@ -48,7 +49,7 @@ def test_a_run_leaves_all_that_repeats_it(tmp_path):
     assert trained[-1]["train_nats"] < trained[0]["train_nats"] - 0.2
     assert (result.run / "samples.txt").read_text().count("a sample") == 4
     assert json.loads((result.run / "environment.json").read_text())["starts"][0]["threads"] == 1
-    loaded = load_trained(result.run)
+    loaded = load(result.run)
     assert loaded.experiment == e and loaded.tokenizer == result.tokenizer
     for (name, mine), (_, theirs) in zip(
         loaded.network.state_dict().items(), result.network.state_dict().items(), strict=True

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semagram.training.state import Result
     from semagram.training.tokenised import TokenisedText
-    from semagram.training.trained import Trained, load_trained
     from semagram.training.trainer import SaveEvery, train
 
-__all__ = ["Result", "SaveEvery", "TokenisedText", "Trained", "load_trained", "train"]
+__all__ = ["Result", "SaveEvery", "TokenisedText", "train"]
 
 _HOMES = {
     "Result": "state",
     "SaveEvery": "trainer",
     "TokenisedText": "tokenised",
-    "Trained": "trained",
-    "load_trained": "trained",
     "train": "trainer",
 }
 
