@@ -15,6 +15,7 @@ from torch import Tensor
 from semagram.errors import UserError
 from semagram.predictors.contract import DecodingState, Predictor
 from semagram.verbs.sampling import Sampling, uniforms
+from semagram.verbs.windows import has_pages
 
 Stream = Callable[[int, int], None]
 """``(row, id)``: called for each new token, in order of writing."""
@@ -103,9 +104,9 @@ class _Line:
         count = self.predictor.context or self.total
         start = 0
         if at >= count:
-            stride = count if fixed_shape(self.predictor) else max(1, count // 2)
+            stride = count if has_pages(self.predictor) else max(1, count // 2)
             start = ((at - count) // stride + 1) * stride
-        length = count if fixed_shape(self.predictor) else min(count, self.total - start)
+        length = count if has_pages(self.predictor) else min(count, self.total - start)
         given = torch.full((len(self.ids), length), -1, dtype=torch.int64)
         given[:, : at - start] = self.ids[:, start:at]
         state = self.predictor.open(self.predictor.canvas(length), len(self.ids), given if at > start else None)
@@ -119,21 +120,10 @@ class _Line:
         return seen
 
 
-def fixed_shape(predictor: Predictor) -> bool:
-    """True when the predictor knows one canvas only (a page), not lines of any length up to its context."""
-    if predictor.context is None or predictor.context == 1:
-        return False
-    try:
-        predictor.canvas(predictor.context - 1)
-    except ValueError:
-        return True
-    return False
-
-
 def _page(predictor: Predictor, prompt: np.ndarray, tokens: int, sampling: Sampling, seed: int, row: int) -> np.ndarray:
     """One canvas of a predictor that chooses where to write; the prompt is its beginning (in cell order)."""
     count = predictor.context or len(prompt) + tokens
-    length = count if fixed_shape(predictor) else min(count, len(prompt) + tokens)
+    length = count if has_pages(predictor) else min(count, len(prompt) + tokens)
     if len(prompt) >= length:
         raise UserError(f"the prompt has {len(prompt)} tokens, but a canvas of this model holds {count} in all.")
     page = torch.full((1, length), -1, dtype=torch.int64)
