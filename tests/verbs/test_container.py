@@ -24,7 +24,7 @@ FILE = compress_text(PREDICTOR, TOKENIZER, TEXT, IDENTITY, stretches=2, parts={"
 
 def sealed(data: bytes) -> bytes:
     """The same bytes with the checksum made to fit: what a malicious writer would do."""
-    return data[:5] + zlib.crc32(data[9:], zlib.crc32(data[:5])).to_bytes(4, "little") + data[9:]
+    return data[:3] + zlib.crc32(data[7:], zlib.crc32(data[:3])).to_bytes(4, "little") + data[7:]
 
 
 def decoded(data: bytes) -> str | None:
@@ -91,7 +91,8 @@ def test_every_truncation_and_every_flipped_bit_is_refused():
         ({"count": 27}, "does not match its checksum"),
         ({"stretches": 1}, "does not match its checksum"),
         ({"stride": 2}, "leave the stride out"),
-        ({"digest": bytes(32)}, "does not match its checksum"),
+        ({"stride": 0}, "a stride of 0"),
+        ({"digest": bytes(6)}, "does not match its checksum"),
         ({"escapes": b"\0"}, "does not match its checksum"),
         ({"escapes": zlib.compress(bytes(10**7), wbits=-15)}, "does not match its checksum"),
         ({"escapes": b""}, "does not match its checksum"),
@@ -112,12 +113,13 @@ def test_a_changed_field_is_named(monkeypatch, change, said):
     [
         (b"", "not a semagram file"),
         (b"PK\3\4abc", "not a semagram file"),
-        (FILE[:4], "ends after its first four bytes"),
-        (FILE[:4] + b"\7" + FILE[5:], "has format 7; this semagram reads format 1"),
+        (FILE[:2], "ends after its first 2 bytes"),
+        (FILE[:2] + b"\7" + FILE[3:], "has format 7; this semagram reads format 2"),
         (FILE[:-1], "damaged or cut short"),
         (FILE + b"\0", "damaged or cut short"),
-        (sealed(FILE[:9]), "should have 2 more bytes, but has 0"),
-        (sealed(FILE[:60]), "damaged"),
+        (sealed(FILE[:7]), "should have 2 more bytes, but has 0"),
+        (sealed(FILE[:7] + b"\xff" + FILE[8:]), "for flags it says 255"),
+        (sealed(FILE[:19]), "damaged"),
     ],
 )
 def test_other_files_are_refused(data, said):

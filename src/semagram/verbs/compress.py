@@ -16,8 +16,8 @@ from semagram.errors import UserError
 from semagram.predictors.contract import Predictor
 from semagram.text.tokenizer import Tokenizer, utf8
 from semagram.verbs.coder import Encoder
-from semagram.verbs.container import MOST_THREADS, Container, identity_digits, to_bytes
-from semagram.verbs.determinism import facts, held_still
+from semagram.verbs.container import DIGEST_BYTES, MOST_THREADS, Container, identity_digits, to_bytes
+from semagram.verbs.determinism import held_still, mark
 from semagram.verbs.escapes import escape
 from semagram.verbs.lockstep import walk
 from semagram.verbs.windows import Plan, plan_of
@@ -47,7 +47,7 @@ def compress_text(
     if tokenizer.decode(ids) != writable:
         raise UserError("this tokenizer does not give the text back as it was, so it cannot be compressed with it.")
     plan = plan_of(predictor, len(ids), stretches, stride)
-    digest = hashlib.sha256(data).digest()
+    digest = text_digest(data)
     return _file(predictor, ids, plan, identity, threads, "text", digest, len(text), escapes, parts)
 
 
@@ -93,9 +93,14 @@ def checked_ids(predictor: Predictor, ids: np.ndarray) -> np.ndarray:
     return ids.astype(np.int64)
 
 
+def text_digest(data: bytes) -> bytes:
+    """What a file keeps of the SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]
+
+
 def ids_digest(ids: np.ndarray) -> bytes:
-    """The SHA-256 of ids as little-endian int32."""
-    return hashlib.sha256(ids.astype("<i4").tobytes()).digest()
+    """What a file keeps of the SHA-256 of ids as little-endian int32."""
+    return text_digest(ids.astype("<i4").tobytes())
 
 
 def _file(
@@ -124,7 +129,7 @@ def _file(
         stretches=plan.stretches,
         stride=plan.stride,
         threads=threads,
-        facts=facts(),
+        facts=mark(),
         payload=payload,
         escapes=escapes,
         parts=dict(parts or {}),

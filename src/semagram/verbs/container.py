@@ -1,8 +1,13 @@
 """The file that ``compress`` writes: what a decoder must know, packed tightly, and a checksum over all of it.
 
-The file's size is the score, so the header counts: about 100 bytes. Any damage is seen before anything is decoded
-(CRC-32 over the whole file), and no length in it can make a reader allocate more than the file's own size allows: one
-byte stands for at most 1,024 ids, as in deflate, and a text that would pack more tightly is filled up with zeros.
+The file's size is the score, so every byte of the header is paid for by the model: 22 bytes in the plain form. What a
+text does not need (escapes, an embedded model, a stride, a character count other than the number of ids) is left out
+and a flag says so. Hashes are cut to what their errors cost: a wrong model that passes for the right one (1 in 2^24)
+still fails the digest of the text, which is the last word and passes a wrong text once in 2^48.
+
+Any damage is seen before anything is decoded (CRC-32 over the whole file), and no length in it can make a reader
+allocate more than the file's own size allows: one byte stands for at most 1,024 ids, as in deflate, and a text that
+would pack more tightly is filled up with zeros.
 """
 
 from __future__ import annotations
@@ -15,13 +20,16 @@ from semagram.errors import UserError
 from semagram.verbs.bytes_cursor import Cursor, number, string
 from semagram.verbs.windows import MOST_STRETCHES
 
-MAGIC = b"\x8bSGM"
-VERSION = 1
+MAGIC = b"\x8bS"
+VERSION = 2
 MOST_IDS_A_BYTE = 1024
 MOST_THREADS = 255
+DIGEST_BYTES = 6
+FACTS_BYTES = 1
 _SEALED_FROM = len(MAGIC) + 1 + 4
-_IDENTITY_BYTES, _DIGEST_BYTES = 16, 32
+_IDENTITY_BYTES = 3
 _HOLDS = ("ids", "text")
+_TEXT, _CHARACTERS, _STRIDE, _PARTS, _ESCAPES = (1 << bit for bit in range(5))
 
 
 @dataclass(frozen=True)
@@ -29,9 +37,10 @@ class Container:
     """Everything in a file."""
 
     identity: str
-    """Of the run: the first 32 hexadecimal digits of the SHA-256 of configuration, weights and tokenizer."""
+    """Of the run: the first 6 hexadecimal digits of the SHA-256 of configuration, weights and tokenizer."""
     digest: bytes
-    """32 bytes, the SHA-256 of what the file decodes to: the text in UTF-8, or the ids as little-endian int32."""
+    """The first 6 bytes of the SHA-256 of what the file decodes to: the text in UTF-8, or the ids as little-endian
+    int32."""
     holds: str
     """What the digest is of: ``text`` or ``ids``."""
     count: int
@@ -44,8 +53,8 @@ class Container:
     """Of the plan."""
     threads: int
     """Of torch, while coding."""
-    facts: str
-    """What else decides the last bit of a float: torch's build and the processor."""
+    facts: bytes
+    """One byte that stands for what else decides the last bit of a float: torch's build and the processor."""
     payload: bytes
     """The coded ids."""
     escapes: bytes = b""
@@ -56,7 +65,7 @@ class Container:
     @property
     def model_bytes(self) -> int:
         """What the embedded model takes up."""
-        return sum(len(string(name.encode())) + len(string(data)) for name, data in self.parts.items())
+        return len(_packed(self.parts)) if self.parts else 0
 
     def bits_per_character(self) -> float:
         """8 x size of the whole file / characters, an embedded model included. ``UserError`` without characters."""
@@ -75,19 +84,22 @@ def identity_digits(identity: str) -> str:
 def to_bytes(container: Container) -> bytes:
     """The file."""
     c = container
+    optional = (
+        (_CHARACTERS, number(c.characters), c.characters != (c.count if c.holds == "text" else 0)),
+        (_STRIDE, number(c.stride or 0), c.stride is not None),
+        (_PARTS, _packed(c.parts), bool(c.parts)),
+        (_ESCAPES, string(c.escapes), bool(c.escapes)),
+    )
+    flags = (_TEXT if c.holds == "text" else 0) | sum(flag for flag, _, needed in optional if needed)
     body = b"".join(
         [
-            bytes([_HOLDS.index(c.holds), c.threads]),
-            bytes.fromhex(c.identity)[:_IDENTITY_BYTES],
+            bytes([flags, c.threads]),
+            bytes.fromhex(c.identity),
             c.digest,
-            string(c.facts.encode()),
+            c.facts,
             number(c.count),
-            number(c.characters),
             number(c.stretches),
-            number(c.stride or 0),
-            number(len(c.parts)),
-            *(string(name.encode()) + string(data) for name, data in c.parts.items()),
-            string(c.escapes),
+            *(data for _, data, needed in optional if needed),
             c.payload.ljust(-(-c.count // MOST_IDS_A_BYTE), b"\0"),
         ]
     )
@@ -97,43 +109,56 @@ def to_bytes(container: Container) -> bytes:
 
 def from_bytes(data: bytes) -> Container:
     """What ``to_bytes`` wrote; ``UserError`` for anything else."""
+    size = len(MAGIC)
     if not data.startswith(MAGIC):
-        raise UserError(f"this is not a semagram file: it begins with {data[:4]!r}, not {MAGIC!r}.")
-    if data[4:5] != bytes([VERSION]):
-        found = f"has format {data[4]}" if len(data) > 4 else "ends after its first four bytes"
+        raise UserError(f"this is not a semagram file: it begins with {data[:size]!r}, not {MAGIC!r}.")
+    if data[size : size + 1] != bytes([VERSION]):
+        found = f"has format {data[size]}" if len(data) > size else f"ends after its first {size} bytes"
         raise UserError(f"this file {found}; this semagram reads format {VERSION}.")
-    if data[5:_SEALED_FROM] != _checksum(data[:5], data[_SEALED_FROM:]):
+    if data[size + 1 : _SEALED_FROM] != _checksum(data[: size + 1], data[_SEALED_FROM:]):
         raise UserError(f"the file is damaged or cut short: its {len(data)} bytes do not match their checksum.")
     return _parsed(Cursor(data[_SEALED_FROM:]))
 
 
 def _parsed(cursor: Cursor) -> Container:
-    holds, threads = cursor.take(2)
-    identity, digest = cursor.take(_IDENTITY_BYTES).hex(), cursor.take(_DIGEST_BYTES)
-    facts = _text(cursor.string())
-    count, characters, stretches, stride = (cursor.number() for _ in range(4))
-    parts = {_text(cursor.string()): cursor.string() for _ in range(_at_most("parts", cursor.number(), cursor.left))}
-    escapes = cursor.string()
+    flags, threads = cursor.take(2)
+    _at_most("flags", flags, _TEXT | _CHARACTERS | _STRIDE | _PARTS | _ESCAPES)
+    identity, digest, told = cursor.take(_IDENTITY_BYTES).hex(), cursor.take(DIGEST_BYTES), cursor.take(FACTS_BYTES)
+    count, stretches = cursor.number(), cursor.number()
+    characters = cursor.number() if flags & _CHARACTERS else count if flags & _TEXT else 0
+    stride = cursor.number() if flags & _STRIDE else None
+    parts = _unpacked(cursor) if flags & _PARTS else {}
+    escapes = cursor.string() if flags & _ESCAPES else b""
     payload = cursor.take(cursor.left)
-    _at_most("kind", holds, len(_HOLDS) - 1)
     _at_most("ids", count, MOST_IDS_A_BYTE * len(payload))
     _at_most("stretches", stretches, MOST_STRETCHES)
-    if threads < 1 or (count and stretches < 1):
-        raise UserError(f"the file is damaged: it names {threads} threads and {stretches} stretches.")
+    if threads < 1 or stride == 0 or (count and stretches < 1):
+        raise UserError(
+            f"the file is damaged: it names {threads} threads, {stretches} stretches and a stride of {stride}."
+        )
     return Container(
         identity=identity,
         digest=digest,
-        holds=_HOLDS[holds],
+        holds=_HOLDS[bool(flags & _TEXT)],
         count=count,
         characters=characters,
         stretches=stretches,
-        stride=stride or None,
+        stride=stride,
         threads=threads,
-        facts=facts,
+        facts=told,
         payload=payload,
         escapes=escapes,
         parts=parts,
     )
+
+
+def _packed(parts: dict[str, bytes]) -> bytes:
+    return number(len(parts)) + b"".join(string(name.encode()) + string(data) for name, data in parts.items())
+
+
+def _unpacked(cursor: Cursor) -> dict[str, bytes]:
+    count = _at_most("parts", cursor.number(), cursor.left)
+    return {_text(cursor.string()): cursor.string() for _ in range(count)}
 
 
 def _at_most(what: str, found: int, allowed: int) -> int:

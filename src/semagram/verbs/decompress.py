@@ -6,7 +6,6 @@ torch build (a warning, since it often does not matter), and at the end the SHA-
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable
 
@@ -16,9 +15,9 @@ from semagram.errors import UserError
 from semagram.predictors.contract import Predictor
 from semagram.text.tokenizer import Tokenizer
 from semagram.verbs.coder import Decoder
-from semagram.verbs.compress import ids_digest
+from semagram.verbs.compress import ids_digest, text_digest
 from semagram.verbs.container import Container, from_bytes, identity_digits
-from semagram.verbs.determinism import facts, held_still
+from semagram.verbs.determinism import facts, held_still, mark
 from semagram.verbs.escapes import restore
 from semagram.verbs.lockstep import walk
 from semagram.verbs.windows import Plan, plan_of
@@ -39,7 +38,7 @@ def decompress_text(
     text, same = "", False
     try:
         text = restore(tokenizer.decode(ids, strict=True), found.escapes)
-        same = hashlib.sha256(text.encode()).digest() == found.digest and len(text) == found.characters
+        same = text_digest(text.encode()) == found.digest and len(text) == found.characters
     except UserError:
         pass  # Ids that spell no text, or characters that do not fit it: not the text that was written.
     if not same:
@@ -74,12 +73,12 @@ def _opened(data: bytes, identity: str, holds: str, warn: Warn) -> Container:
     found = from_bytes(data)
     given = identity_digits(identity)
     if found.identity != given:
-        raise UserError(f"this file was written by run {found.identity[:12]}..., you gave {given[:12]}...")
+        raise UserError(f"this file was written by run {found.identity}..., you gave {given}...")
     if found.holds != holds:
         right = "decompress_text" if found.holds == "text" else "decompress"
         raise UserError(f"this file holds {found.holds}, not {holds}: read it with {right}.")
-    if found.facts != facts():
-        warn(f"this file was written with torch {found.facts}; here is {facts()}, which may decode it wrongly.")
+    if found.facts != mark():
+        warn(f"this file was written with another torch build or processor than {facts()}; it may decode wrongly here.")
     return found
 
 
@@ -90,5 +89,5 @@ def _decoded(predictor: Predictor, found: Container) -> np.ndarray:
 
 
 def _mismatch(what: str, found: Container) -> str:
-    reason = "" if found.facts == facts() else f" It was written with torch {found.facts}; here is {facts()}."
+    reason = "" if found.facts == mark() else f" It was written with another torch build or processor than {facts()}."
     return f"the decoded {what} does not match its checksum, so it is not given out.{reason}"
