@@ -1,7 +1,7 @@
 """Dynamic position bias: a small network from distance to one number a head (CrossFormer, arXiv 2108.00154; with
 logarithmic distance SwinV2, 2111.09883).
 
-``bias(i, j) = W_L silu(... silu(W_1 t + b_1) ...) + b_L`` with ``t`` the signed distance i - j, or
+``bias(i, j) = W_L silu(... silu(W_1 t + b_1) ...) `` with ``t`` the signed distance i - j, or
 ``sign(t) ln(1 + |t|)``. It works at any length. The network runs once for every distance that occurs, not for
 every pair. Tested against x-transformers.
 """
@@ -48,7 +48,7 @@ class DynamicBiasNetwork(nn.Module):
         self.logarithmic = config.logarithmic
         widths = [1, *[config.hidden] * config.depth]
         self.inner = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.last = nn.Linear(config.hidden, heads)
+        self.last = nn.Linear(config.hidden, heads, bias=False)  # a constant would change no weight
 
     def forward(self, distance: Tensor, causal: bool) -> Tensor:
         """``causal`` makes no difference: hidden keys are masked."""
