@@ -49,7 +49,8 @@ from semagram.models.head import Head
 from semagram.models.joins import GRUGate, Highway, Plus
 from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
 from semagram.models.residual import Residual
-from semagram.models.scales import Fixed, Gate, LayerScale, ReZero
+from semagram.models.scales import Fixed, LayerScale, ReZero
+from semagram.models.scales import Gate as ConditionGate
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -85,7 +86,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     AdaptiveRMSNorm: lambda: AdaptiveRMSNorm(condition_width=3, epsilon=1e-3),
     AdaptiveLayerNorm: lambda: AdaptiveLayerNorm(condition_width=3, epsilon=1e-3),
     LearnedPositions: lambda: LearnedPositions(capacity=16),
-    Gate: lambda: Gate(condition_width=3),
+    ConditionGate: lambda: ConditionGate(condition_width=3),
     BPE: lambda: BPE(vocabulary_size=260),
     BucketedBias: lambda: BucketedBias(buckets=6, farthest=5),
     DynamicBias: lambda: DynamicBias(hidden=4, depth=1),
@@ -126,7 +127,7 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Residual(norms="output", parallel="own_norms"),
         Residual(norms="none", parallel="own_norms", scale=LayerScale()),
         Residual(norms="after", join=Plus(keep=2.0), start="by_depth"),
-        Residual(norms="both", join=GRUGate(), scale=Gate(3)),
+        Residual(norms="both", join=GRUGate(), scale=ConditionGate(3)),
     ),
     Layers: (
         Layers(Letters("fa"), loops=2, fewest_loops=1),
@@ -228,7 +229,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
         Residual("output", join=Highway()),
         Residual("none", scale=ReZero()),
         Residual(parallel="own_norms", join=GRUGate()),
-        Residual(scale=Gate(3), drop=0.3),
+        Residual(scale=ConditionGate(3), drop=0.3),
         Residual(join=Plus(0.5, learned=True), scale=Fixed(), start="by_depth"),
     ),
     (Transformer, "layers"): (Layers(Macaron()), Layers(Letters("aff"), loops=2), Layers(loops=2, fewest_loops=1)),
@@ -341,7 +342,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Gated, {"multiple": 2.0, "hidden": 5}, "not both"),
     (LayerScale, {"start": 0.0}, "above 0"),
     (Fixed, {"factor": 0.0}, "above 0"),
-    (Gate, {"condition_width": 0}, "at least 1"),
+    (ConditionGate, {"condition_width": 0}, "at least 1"),
     (Plus, {"keep": 0.0}, "above 0"),
     (Residual, {"drop": 1.0}, "not including, 1"),
     (Residual, {"norms": "after", "parallel": "own_norms"}, "must not stand after"),
