@@ -37,6 +37,7 @@ from semagram.mixers import (
     NoPositions,
     NTKAware,
     Rotary,
+    Sigmoid,
     TokenShift,
     TopK,
     Window,
@@ -67,7 +68,9 @@ VISIBILITIES: dict[type, set[Visibility]] = {
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
 NARROWED: dict[type, Callable[[Any], bool]] = {
-    Attention: lambda mixer: mixer.forgetting is not None or getattr(mixer.positions, "decay", None) is not None,
+    Attention: lambda mixer: (
+        mixer.forgetting is not None or mixer.selective or getattr(mixer.positions, "decay", None) is not None
+    ),
 }
 """Configurations that look back only, of mixers that can do more."""
 
@@ -277,6 +280,7 @@ ONE_BY_ONE: dict[type, set[str]] = {
         "score_cap",
         "reach",
         "weights",
+        "selective",
         "sink",
         "gate",
     },
@@ -313,6 +317,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"sharpness": None, "scale": 0.0}, "above 0"),
     (Attention, {"sharpness": None, "gains": "both"}, "set sharpness"),
     (Attention, {"score_cap": 0.0}, "above 0"),
+    (Attention, {"selective": True, "reach": Window(3)}, "earlier queries"),
+    (Attention, {"weights": Sigmoid(), "sink": ZeroSink()}, "share nothing"),
     (ALiBi, {"heads": 0}, "at least 1"),
     (BucketedBias, {"buckets": 5}, "even"),
     (BucketedBias, {"buckets": 2}, "at least 4"),

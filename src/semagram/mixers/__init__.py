@@ -8,7 +8,7 @@ from semagram.mixers.attention_parts.forgetting import Forgetting
 from semagram.mixers.attention_parts.gate import Gate
 from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
-from semagram.mixers.attention_parts.weights import Softmax, TopK, Weights
+from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
@@ -23,6 +23,7 @@ __all__ = [
     "BucketedBias",
     "Convolution",
     "DynamicBias",
+    "Entmax15",
     "Everything",
     "Forgetting",
     "Gate",
@@ -36,8 +37,10 @@ __all__ = [
     "Reach",
     "Rotary",
     "Scaling",
+    "Sigmoid",
     "Sink",
     "Softmax",
+    "Sparsemax",
     "TokenShift",
     "TopK",
     "Weights",

@@ -72,6 +72,8 @@ class Attention:
     """How far a slot sees."""
     weights: Weights = field(default_factory=Softmax)
     """How scores become weights."""
+    selective: bool = False
+    """Let a slot tell all later ones to leave a key alone."""
     sink: Sink | None = None
     """Where attention may rest when it wants nothing; none: nowhere."""
     gate: Gate | None = None

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 from semagram.errors import UserError
 from semagram.mixers.attention_parts.alibi import ALiBi
 from semagram.mixers.attention_parts.reach import Everything
-from semagram.mixers.attention_parts.weights import Softmax
-from semagram.mixers.rotary import NoPositions, Rotary
+from semagram.mixers.attention_parts.weights import Sigmoid, Softmax
+from semagram.mixers.rotary import Rotary
 
 if TYPE_CHECKING:
     from semagram.mixers.attention import Attention
@@ -53,6 +53,7 @@ def needs_scores(config: Attention) -> tuple[str, ...]:
         "forgetting: what it adds is learned": config.forgetting is not None,
         "score_cap: scores are bent": config.score_cap is not None,
         "sink: the softmax has more columns": config.sink is not None,
+        "selective: a query changes the scores of later ones": config.selective,
         "weights: not a softmax": not isinstance(config.weights, Softmax),
     }
     return tuple(reason for reason, holds in told.items() if holds)
@@ -61,7 +62,7 @@ def needs_scores(config: Attention) -> tuple[str, ...]:
 def looks_back(config: Attention) -> bool:
     """True where a part means nothing unless every key stands before its query."""
     turned = isinstance(config.positions, Rotary) and config.positions.decay is not None
-    return config.forgetting is not None or turned
+    return config.forgetting is not None or config.selective or turned
 
 
 def refuse_idle(config: Attention) -> None:
@@ -72,10 +73,9 @@ def refuse_idle(config: Attention) -> None:
         raise UserError(f"attention scale is for plain products; set sharpness to none, or leave out {config.scale}.")
     if config.gains != "none" and config.sharpness is None:
         raise UserError(f"attention gains are for normalised queries and keys; set sharpness to use {config.gains!r}.")
+    if config.selective and not isinstance(config.reach, Everything):
+        raise UserError(f"selective attention needs the scores of all earlier queries, got reach {config.reach}.")
+    if config.sink is not None and isinstance(config.weights, Sigmoid):
+        raise UserError(f"sigmoid weights share nothing that a sink could take, got sink {config.sink}.")
     if config.score_cap is not None and not config.score_cap > 0:
         raise UserError(f"attention score_cap must be above 0 or none, got {config.score_cap}.")
-
-
-def without_positions(config: Attention) -> bool:
-    """True when nothing but a mask tells where a key stands."""
-    return isinstance(config.positions, NoPositions) and config.bias is None and config.forgetting is None

@@ -20,6 +20,7 @@ from semagram.mixers.attention_parts.blocks import Blocks
 from semagram.mixers.attention_parts.distances import distances
 from semagram.mixers.attention_parts.forgetting import faded
 from semagram.mixers.attention_parts.reach import Window
+from semagram.mixers.attention_parts.selective import deselected, held_against
 from semagram.mixers.attention_parts.state import KeyValueState, WindowState
 from semagram.mixers.attention_parts.visible import minus_infinity, pairs_at, visible
 
@@ -72,6 +73,7 @@ class OpenScores(nn.Module):
         self.bias = None if config.bias is None else config.bias.build(heads)
         self.bias_key = (config.bias, heads)
         self.forgetting = None if config.forgetting is None else config.forgetting.build(width, heads)
+        self.selective = config.selective
         self.sink = None if config.sink is None else config.sink.build(heads, shared, head_width, head_width)
 
     def whole(self, parts: Projected, x: Tensor, geometry: Geometry) -> Tensor:
@@ -84,7 +86,8 @@ class OpenScores(nn.Module):
         if blocks is None:
             known = None if sums is None else (sums, sums)
             sides = Sides(numbers, numbers, geometry.coords, geometry.coords, geometry.keep, known)
-            return self._mix(parts, sides, geometry, fused=self.masked, key="whole")
+            select = self._selecting(sides, geometry, None) if self.selective else None
+            return self._mix(parts, sides, geometry, "whole", select)
         q, k = blocks.slots(x.device)
         coords = geometry.coords[None, None]
         keep = None if geometry.keep is None else blocks.keys(geometry.keep[:, None, :, None])[:, 0, ..., 0]
@@ -102,7 +105,7 @@ class OpenScores(nn.Module):
             blocks.keys(parts.values),
             parts.unturned if self.sink is None else blocks.queries(parts.unturned),
         )
-        return blocks.back(self._mix(cut, sides, geometry, fused=False, key=blocks))
+        return blocks.back(self._mix(cut, sides, geometry, blocks))
 
     def new_state(self, batch: int, capacity: int, like: Tensor) -> KeyValueState | WindowState:
         """Room for a whole canvas, or for a window."""
@@ -119,6 +122,8 @@ class OpenScores(nn.Module):
         if self.forgetting is not None:
             notes.append(self.forgetting(x, None, state.sums))
             state.sums = notes[1][:, :, -1:]
+        if self.selective:
+            notes.append(x.new_zeros(x.shape[0], 1, coming, 1))
         if isinstance(state, WindowState):
             keys, values, *remembered = state.slots.append(parts.keys, parts.values, *notes)
             numbers = state.slots.index
@@ -129,13 +134,15 @@ class OpenScores(nn.Module):
         asking = torch.arange(known, known + coming, device=x.device)
         sums = None if self.forgetting is None else (notes[1], remembered[1])
         sides = Sides(asking, numbers, geometry.coords, remembered[0][0, 0], None, sums)
-        all_parts = Projected(parts.queries, keys, values, parts.unturned)
-        return self._mix(all_parts, sides, geometry, fused=self.masked, key=None)
+        select = self._selecting(sides, geometry, remembered[-1]) if self.selective else None
+        return self._mix(Projected(parts.queries, keys, values, parts.unturned), sides, geometry, None, select)
 
-    def _mix(self, parts: Projected, sides: Sides, geometry: Geometry, fused: bool, key: object) -> Tensor:
+    def _mix(
+        self, parts: Projected, sides: Sides, geometry: Geometry, key: object, select: scores.Select | None = None
+    ) -> Tensor:
         """Add up the terms and attend; tables are kept under ``key`` unless it is None."""
         added = self._added(sides, geometry, key, parts.queries)
-        if fused:
+        if self.masked and parts.queries.dim() == 4:
             mask = added[0]
             for term in added[1:]:
                 mask = mask + term
@@ -144,7 +151,23 @@ class OpenScores(nn.Module):
                 parts.queries, parts.keys, parts.values, attn_mask=mask, scale=self.rules.scale, enable_gqa=grouped
             )
         columns = None if self.sink is None else self.sink(parts.unturned, self.rules.scale, self.normalised)
-        return scores.attend(parts.queries, parts.keys, parts.values, added, self.rules, columns)
+        return scores.attend(parts.queries, parts.keys, parts.values, added, self.rules, columns, select)
+
+    def _selecting(self, sides: Sides, geometry: Geometry, memory: Tensor | None) -> scores.Select:
+        """What selective attention does to scores; ``memory (b, 1, k, 1)`` holds the sums of earlier queries."""
+
+        def select(found: Tensor) -> Tensor:
+            keep = geometry.keep
+            first = sides.keys.new_full((1,), geometry.start) if memory is None else sides.keys.new_zeros(1)
+            if keep is not None:
+                first = geometry.start + keep.long().argmax(dim=1)
+            held = held_against(found, sides.queries, sides.keys, first)
+            subtracted, sums = deselected(held, None if memory is None else memory[..., 0])
+            if memory is not None:
+                memory[..., 0] = sums
+            return found - subtracted
+
+        return select
 
     def _added(self, sides: Sides, geometry: Geometry, key: object, like: Tensor) -> list[Tensor]:
         """What is added to the scores, each term broadcasting to ``(b, h, ..., q, k)``."""

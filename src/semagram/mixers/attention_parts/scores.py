@@ -21,6 +21,10 @@ Columns = tuple[Tensor, Tensor | None]
 """Of a sink: scores ``(b, h, ..., q, m)``, and values ``(h_kv, m, d_v)`` unless they are all zero."""
 
 
+Select = Callable[[Tensor], Tensor]
+"""Scores after masking -> scores (selective attention)."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """What happens between scores and weights, for one call."""
@@ -29,12 +33,16 @@ class Rules:
     weigh: Callable[[Tensor], Tensor]
     """Scores ``(..., k)`` -> weights that sum to 1."""
     cap: float | None = None
-    select: Callable[[Tensor], Tensor] | None = None
-    """Scores after masking -> scores (selective attention)."""
 
 
 def attend(
-    queries: Tensor, keys: Tensor, values: Tensor, added: list[Tensor], rules: Rules, columns: Columns | None = None
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    added: list[Tensor],
+    rules: Rules,
+    columns: Columns | None = None,
+    select: Select | None = None,
 ) -> Tensor:
     """``(b, h, ..., q, d_h)``, ``(b, h_kv, ..., k, d_h)``, ``(b, h_kv, ..., k, d_v)`` -> ``(b, h, ..., q, d_v)``.
 
@@ -45,8 +53,8 @@ def attend(
         scores = torch.tanh(scores * (1.0 / rules.cap)) * rules.cap
     for term in added:
         scores = scores + term
-    if rules.select is not None:
-        scores = rules.select(scores)
+    if select is not None:
+        scores = select(scores)
     if columns is None:
         return product(rules.weigh(scores), values)
     own, their_values = columns
