@@ -2,9 +2,19 @@
 
 from semagram.mixers.attention import Attention
 from semagram.mixers.convolution import Convolution
+from semagram.mixers.cross_attention import Context, CrossAttention
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.token_shift import TokenShift
 
 Mixer = Attention | Convolution | TokenShift
 
-__all__ = ["Attention", "Convolution", "Mixer", "NoPositions", "Rotary", "TokenShift"]
+__all__ = [
+    "Attention",
+    "Context",
+    "Convolution",
+    "CrossAttention",
+    "Mixer",
+    "NoPositions",
+    "Rotary",
+    "TokenShift",
+]
