@@ -8,8 +8,8 @@ import torch
 from semagram.errors import UserError
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Rotary
-from semagram.mixers.cross_attention import Context, CrossAttention, reference
+from semagram.mixers import Context, CrossAttention, Rotary
+from semagram.mixers.cross_attention import reference
 
 WIDTH = 12
 CONFIGS = [

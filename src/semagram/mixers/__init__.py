@@ -1,8 +1,9 @@
 """HOW positions exchange information: modules from (b, n, d) to (b, n, d) that see no more than allowed."""
 
 from semagram.mixers.attention import Attention
+from semagram.mixers.context import Context
 from semagram.mixers.convolution import Convolution
-from semagram.mixers.cross_attention import Context, CrossAttention
+from semagram.mixers.cross_attention import CrossAttention
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.token_shift import TokenShift
 

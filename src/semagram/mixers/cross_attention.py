@@ -2,8 +2,8 @@
 
     y_i = W_o sum_j softmax_j(scale q_i . k_j) v_j,    q = W_q x,  (k, v) = W_c context,  j over kept context positions
 
-Attention Is All You Need (arXiv 1706.03762, section 3.2.3); grouped keys and values (2305.13245); normalised queries and
-keys (2302.05442). The whole context is visible to every slot: there is no causal mask here, so the rule that nothing
+Attention Is All You Need (arXiv 1706.03762, section 3.2.3); grouped keys and values (2305.13245); normalised queries
+and keys (2302.05442). The whole context is visible to every slot: there is no causal mask here, so the rule that nothing
 may peek holds for whatever does not put its own future into the context. A row whose context is empty, or padding
 throughout, gets exactly 0: nothing to look at is not an error.
 
@@ -23,32 +23,8 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
+from semagram.mixers.context import Context
 from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What may be looked at: ``features (b, m, c)``, and what is known of its positions.
-
-    ``keep (b, m)`` bool marks what counts (None: everything); ``coords (m, a)`` says where positions stand, which
-    only rotary cross-attention asks for.
-    """
-
-    features: Tensor
-    keep: Tensor | None = None
-    coords: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        shape = tuple(self.features.shape)
-        if len(shape) != 3:
-            raise UserError(f"context features must be (b, m, c), got {shape}.")
-        if self.keep is not None and (self.keep.dtype != torch.bool or tuple(self.keep.shape) != shape[:2]):
-            raise UserError(
-                f"context keep must be bool {shape[:2]}, got {self.keep.dtype} {tuple(self.keep.shape)} "
-                f"(True marks positions that count)."
-            )
-        if self.coords is not None and self.coords.shape[0] != shape[1]:
-            raise UserError(f"context coords must be ({shape[1]}, a), got {tuple(self.coords.shape)}.")
 
 
 @dataclass(frozen=True)
@@ -184,7 +160,7 @@ class CrossAttentionLayer(nn.Module):
 
 
 def reference(queries: Tensor, keys: Tensor, values: Tensor, keep: Tensor | None, scale: float) -> Tensor:
-    """The definition, row by row: ``queries (b, h, n, d_h)``, ``keys``, ``values (b, h_kv, m, d_h)``, ``keep (b, m)``."""
+    """The definition, row by row: ``queries (b, h, n, d_h)``; ``keys``, ``values (b, h_kv, m, d_h)``; ``keep (b, m)``."""
     groups = queries.shape[1] // keys.shape[1]
     keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
     rows = []

@@ -1,0 +1,35 @@
+"""A context: what stands beside a canvas and is wholly visible to it (a source text, an image, another model's output)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from semagram.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What may be looked at: ``features (b, m, c)``, and what is known of its positions.
+
+    ``keep (b, m)`` bool marks what counts (None: everything); ``coords (m, a)`` says where positions stand, which
+    only rotary cross-attention asks for.
+    """
+
+    features: Tensor
+    keep: Tensor | None = None
+    coords: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.features.shape)
+        if len(shape) != 3:
+            raise UserError(f"context features must be (b, m, c), got {shape}.")
+        if self.keep is not None and (self.keep.dtype != torch.bool or tuple(self.keep.shape) != shape[:2]):
+            raise UserError(
+                f"context keep must be bool {shape[:2]}, got {self.keep.dtype} {tuple(self.keep.shape)} "
+                f"(True marks positions that count)."
+            )
+        if self.coords is not None and self.coords.shape[0] != shape[1]:
+            raise UserError(f"context coords must be ({shape[1]}, a), got {tuple(self.coords.shape)}.")
