@@ -1,4 +1,4 @@
-"""A context: what stands beside a canvas and is wholly visible to it (a source text, an image, another model's output)."""
+"""A context: what stands beside a canvas and is wholly visible to it (a source text, an image, other features)."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     y_i = W_o sum_j softmax_j(scale q_i . k_j) v_j,    q = W_q x,  (k, v) = W_c context,  j over kept context positions
 
 Attention Is All You Need (arXiv 1706.03762, section 3.2.3); grouped keys and values (2305.13245); normalised queries
-and keys (2302.05442). The whole context is visible to every slot: there is no causal mask here, so the rule that nothing
-may peek holds for whatever does not put its own future into the context. A row whose context is empty, or padding
-throughout, gets exactly 0: nothing to look at is not an error.
+and keys (2302.05442). The whole context is visible to every slot: there is no causal mask here, so nothing peeks as
+long as nobody puts a canvas's future into its context. A row whose context is empty, or padding throughout, gets
+exactly 0: nothing to look at is not an error.
 
 The keys and values of the context are made once: ``new_state(context)`` keeps them, ``step`` only makes queries.
 Options of self-attention (windows, biases over distance, causality) do not exist here, so none can leak in.
@@ -160,7 +160,7 @@ class CrossAttentionLayer(nn.Module):
 
 
 def reference(queries: Tensor, keys: Tensor, values: Tensor, keep: Tensor | None, scale: float) -> Tensor:
-    """The definition, row by row: ``queries (b, h, n, d_h)``; ``keys``, ``values (b, h_kv, m, d_h)``; ``keep (b, m)``."""
+    """The definition, row by row: queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, m, d_h)``, keep ``(b, m)``."""
     groups = queries.shape[1] // keys.shape[1]
     keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
     rows = []
