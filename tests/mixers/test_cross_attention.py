@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from semagram.errors import UserError
-from semagram.layouts import Grid, Sequence, Visibility
-from semagram.layouts.geometry import Geometry
+from semagram.layouts import Grid, Sequence
 from semagram.mixers import Context, CrossAttention, Rotary
 from semagram.mixers.cross_attention import reference
 
@@ -31,10 +30,6 @@ def given(layer: Any, n: int = 5, m: int = 7, rows: int = 3) -> tuple[torch.Tens
     return x, torch.randn(rows, m, layer.context_width, generator=generator)
 
 
-def geometry(n: int) -> Geometry:
-    return Geometry.of(Sequence(n).positions(), Visibility.CAUSAL)
-
-
 def coords(n: int) -> torch.Tensor:
     return Sequence(n).positions().coords
 
@@ -48,9 +43,9 @@ KEEPS = [None, torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 1, 0], [0, 0
 def test_it_is_its_definition_in_values_and_gradients(config: CrossAttention, keep: Any, n: int) -> None:
     layer = built(config)
     x, features = (t.requires_grad_() for t in given(layer, n))
-    context = Context(features, keep, coords(7))
-    fast = layer(x, context, geometry(n))
-    state = layer.new_state(Context(features, None, coords(7)))
+    context = Context(features, keep, coords(7), coords(n))
+    fast = layer(x, context)
+    state = layer.new_state(context)
     queries = layer.queries(x).unflatten(-1, (layer.heads, layer.head_width)).transpose(1, 2)
     queries = layer._placed(queries, coords(n), "the slots")
     slow = layer.outward(reference(queries, state.keys, state.values, keep, layer.scale).transpose(1, 2).flatten(2))
@@ -68,12 +63,12 @@ def test_padding_does_not_move_a_bit_and_equals_a_shorter_context(config: CrossA
     layer = built(config)
     x, features = given(layer)
     keep = torch.tensor([[1, 1, 1, 1, 0, 0, 0]] * 3).bool()
-    out = layer(x, Context(features, keep, coords(7)), geometry(5))
+    out = layer(x, Context(features, keep, coords(7), coords(5)))
     other = torch.where(keep[:, :, None], features, features * -3.0 + 1.0)
-    assert torch.equal(layer(x, Context(other, keep, coords(7)), geometry(5)), out)
-    short = layer(x, Context(features[:, :4], None, coords(4)), geometry(5))
+    assert torch.equal(layer(x, Context(other, keep, coords(7), coords(5))), out)
+    short = layer(x, Context(features[:, :4], None, coords(4), coords(5)))
     assert torch.allclose(short, out, atol=1e-6)
-    heard = layer(x, Context(features * 2.0 + 1.0, keep, coords(7)), geometry(5))
+    heard = layer(x, Context(features * 2.0 + 1.0, keep, coords(7), coords(5)))
     assert not torch.allclose(heard, out, atol=1e-3), "it does not look at the context at all"
 
 
@@ -81,9 +76,9 @@ def test_padding_does_not_move_a_bit_and_equals_a_shorter_context(config: CrossA
 def test_steps_of_any_size_equal_one_pass(config: CrossAttention) -> None:
     layer = built(config)
     x, features = given(layer)
-    context = Context(features, KEEPS[1], coords(7))
-    whole, state = layer(x, context, geometry(5)), layer.new_state(context)
-    parts = [layer.step(x[:, a:b], state, geometry(5).narrow(a, b - a)) for a, b in ((0, 1), (1, 4), (4, 5))]
+    context = Context(features, KEEPS[1], coords(7), coords(5))
+    whole, state = layer(x, context), layer.new_state(context)
+    parts = [layer.step(x[:, a:b], state) for a, b in ((0, 1), (1, 4), (4, 5))]
     assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-6)
 
 
@@ -100,21 +95,19 @@ def test_rotary_depends_on_distance_alone_over_any_number_of_axes() -> None:
     layer = built(CrossAttention(heads=1, positions=Rotary(50.0)))
     x, features = given(layer, 6, 6)
     here = Grid(2, 3).positions().coords
-    places = Geometry.of(Grid(2, 3).positions(), Visibility.FULL)
-    moved = Geometry(here + 5, places.order, Visibility.FULL)
-    out = layer(x, Context(features, None, here), places)
-    assert torch.allclose(layer(x, Context(features, None, here + 5), moved), out, atol=1e-5)
-    assert not torch.allclose(layer(x, Context(features, None, here + 5), places), out, atol=1e-3)
+    out = layer(x, Context(features, None, here, here))
+    assert torch.allclose(layer(x, Context(features, None, here + 5, here + 5)), out, atol=1e-5)
+    assert not torch.allclose(layer(x, Context(features, None, here + 5, here)), out, atol=1e-3)
     with pytest.raises(UserError, match="coordinates of the slots"):
         layer(x, Context(features, None, here))
     with pytest.raises(UserError, match="coordinates of the context"):
-        layer(x, Context(features), places)
+        layer(x, Context(features, slots=here))
 
 
 def test_every_option_acts() -> None:
     base = CrossAttention(heads=2)
     x = torch.randn(2, 3, WIDTH, generator=torch.Generator().manual_seed(0))
-    context = Context(torch.randn(2, 4, WIDTH, generator=torch.Generator().manual_seed(1)), None, coords(4))
+    context = Context(torch.randn(2, 4, WIDTH, generator=torch.Generator().manual_seed(1)), None, coords(4), coords(3))
     plain = built(base)
     for change in (
         CrossAttention(2, sharpness=None),
@@ -123,7 +116,7 @@ def test_every_option_acts() -> None:
     ):
         other = built(change)
         other.load_state_dict(plain.state_dict())
-        assert not torch.allclose(other(x, context, geometry(3)), plain(x, context, geometry(3)), atol=1e-5), change
+        assert not torch.allclose(other(x, context), plain(x, context), atol=1e-5), change
     for change in (
         CrossAttention(2, head_width=4),
         CrossAttention(2, context_width=5),
@@ -163,3 +156,13 @@ def test_what_does_not_fit_is_refused() -> None:
         Context(features, None, coords(3))
     with pytest.raises(UserError, match=r"\(b, m, c\)"):
         Context(features[0])
+
+
+def test_a_context_of_one_row_serves_many() -> None:
+    layer = built(CONFIGS[0])
+    x, features = given(layer)
+    one = Context(features[:1], KEEPS[1][1:2])
+    many = layer(x, one.rows(3))
+    assert torch.allclose(many[1:2], layer(x[1:2], one), atol=1e-6)
+    with pytest.raises(UserError, match="2 rows serves as many, not 3"):
+        Context(features[:2]).rows(3)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward.norms import normalise
-from semagram.layouts.geometry import Geometry
 from semagram.mixers.context import Context
 from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
 
@@ -66,15 +65,17 @@ class CrossAttention:
         return CrossAttentionLayer(self, width, head_width)
 
 
-@dataclass(frozen=True, eq=False)
 class CrossState:
-    """Keys and values of a context, ``(b, h_kv, m, d_h)``; what of it counts, ``(b, 1, 1, m)`` or None."""
+    """Keys and values of a context, ``(b, h_kv, m, d_h)``, and how many slots have looked at them."""
 
-    keys: Tensor
-    values: Tensor
-    mask: Tensor | None
-    empty: Tensor | None
-    """``(b,)`` bool: rows with nothing to look at; None when there are none."""
+    def __init__(self, keys: Tensor, values: Tensor, keep: Tensor | None, slots: Tensor | None) -> None:
+        self.keys = keys
+        self.values = values
+        self.slots = slots
+        self.length = 0
+        # A row with nothing to look at looks at everything and is then set to 0: softmax over nothing would be NaN.
+        self.empty = None if keep is None else ~keep.any(dim=1)
+        self.mask = None if keep is None or self.empty is None else (keep | self.empty[:, None])[:, None, None, :]
 
 
 class CrossAttentionLayer(nn.Module):
@@ -104,9 +105,9 @@ class CrossAttentionLayer(nn.Module):
         """The linear map that writes into the residual stream."""
         return [self.outward]
 
-    def forward(self, x: Tensor, context: Context, geometry: Geometry | None = None) -> Tensor:
-        """``(b, n, d) -> (b, n, d)``; ``geometry`` says where the slots stand, for rotary only."""
-        return self.step(x, self.new_state(context), geometry)
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """``(b, n, d) -> (b, n, d)``."""
+        return self.step(x, self.new_state(context))
 
     def new_state(self, context: Context) -> CrossState:
         """The context's keys and values. Raises ``UserError`` for a context of another width."""
@@ -119,23 +120,16 @@ class CrossAttentionLayer(nn.Module):
         shared = self.key_value_heads
         stacked = self.keys_values(features).unflatten(-1, (2 * shared, self.head_width)).transpose(1, 2)
         keys, values = stacked.split(shared, dim=1)
-        keys = self._placed(keys, context.coords, "the context")
-        if features.shape[1] == 0:
-            everybody = torch.ones(features.shape[0], dtype=torch.bool, device=features.device)
-            return CrossState(keys, values, None, everybody)
-        if context.keep is None:
-            return CrossState(keys, values, None, None)
-        # A row with nothing to look at looks at everything and is then set to 0: softmax over nothing would be NaN.
-        empty = ~context.keep.any(dim=1)
-        mask = (context.keep | empty[:, None])[:, None, None, :]
-        return CrossState(keys, values, mask, empty)
+        return CrossState(self._placed(keys, context.coords, "the context"), values, context.keep, context.slots)
 
-    def step(self, x: Tensor, state: CrossState, geometry: Geometry | None = None) -> Tensor:
-        """Any slots, ``(b, g, d) -> (b, g, d)``: they do not look at each other, so the state does not change."""
+    def step(self, x: Tensor, state: CrossState) -> Tensor:
+        """The coming slots, ``(b, g, d) -> (b, g, d)``: they look at the same keys, not at each other."""
+        start, stop = state.length, state.length + x.shape[1]
+        state.length = stop
         if state.keys.shape[2] == 0:
             return torch.zeros_like(x)
         queries = self.queries(x).unflatten(-1, (self.heads, self.head_width)).transpose(1, 2)
-        queries = self._placed(queries, None if geometry is None else geometry.coords, "the slots")
+        queries = self._placed(queries, None if state.slots is None else state.slots[start:stop], "the slots")
         mixed = F.scaled_dot_product_attention(
             queries,
             state.keys,
