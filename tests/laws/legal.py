@@ -11,7 +11,7 @@ from typing import Any
 
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
+from semagram.mixers import Attention, Convolution, NoPositions, Rotary, Segments, TokenShift
 from semagram.models import Hybrid, Transformer
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
@@ -25,6 +25,7 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
     TokenShift: {CAUSAL, FULL},
+    Segments: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -37,6 +38,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Convolution: lambda: Convolution(kernel=3),
+    Segments: lambda: Segments(segment=3, memory=2),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
     BPE: lambda: BPE(vocabulary_size=260),
@@ -75,6 +77,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Attention, "key_value_heads"): (1, 2, None),
     (Rotary, "base"): (100.0, 10_000.0),
     (Convolution, "kernel"): (1, 2, 5),
+    (Segments, "mixer"): (Attention(heads=2), Attention(positions=NoPositions()), Attention(key_value_heads=2)),
+    (Segments, "segment"): (1, 2, 64),
+    (Segments, "memory"): (0, 1, 5, 64),
     (Transformer, "width"): (24, 32),
     (Transformer, "depth"): (0, 2),
     (Transformer, "dropout"): (0.0, 0.5),
@@ -108,6 +113,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"sharpness": 0.0}, "above 0"),
     (Rotary, {"base": 1.0}, "above 1"),
     (Convolution, {"kernel": 0}, "at least 1"),
+    (Segments, {"segment": 0}, "at least 1"),
+    (Segments, {"memory": -1}, "0 slots or more"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),
     (RMSNorm, {"epsilon": -1.0}, "above 0"),

@@ -5,9 +5,10 @@ from semagram.mixers.context import Context
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.cross_attention import CrossAttention
 from semagram.mixers.rotary import NoPositions, Rotary
+from semagram.mixers.segments import Segments
 from semagram.mixers.token_shift import TokenShift
 
-Mixer = Attention | Convolution | TokenShift
+Mixer = Attention | Convolution | TokenShift | Segments
 
 __all__ = [
     "Attention",
@@ -17,5 +18,6 @@ __all__ = [
     "Mixer",
     "NoPositions",
     "Rotary",
+    "Segments",
     "TokenShift",
 ]

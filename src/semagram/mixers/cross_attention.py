@@ -154,7 +154,7 @@ class CrossAttentionLayer(nn.Module):
 
 
 def reference(queries: Tensor, keys: Tensor, values: Tensor, keep: Tensor | None, scale: float) -> Tensor:
-    """The definition, row by row: queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, m, d_h)``, keep ``(b, m)``."""
+    """The definition, row by row: queries ``(b, h, n, d_h)``; keys, values ``(b, h_kv, m, d_h)``; keep ``(b, m)``."""
     groups = queries.shape[1] // keys.shape[1]
     keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
     rows = []

@@ -1,0 +1,106 @@
+"""The encoder: from ids to vectors, every position seeing every other (BERT, arXiv 1810.04805; 1706.03762).
+
+    features = stack(norm(E[ids])) (b, n, d), FULL visibility; padding is seen by nobody
+
+Its features are a ``Context``: what a decoder looks at, a pool sums up and a classifier judges. As a *masked language
+model* use ``Transformer`` with FULL visibility (objective ``Masked``): the same stack with a head. Tested against
+x-transformers' ``Encoder`` under its ``TransformerWrapper``, in values and gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from semagram.errors import UserError
+from semagram.layouts.geometry import Geometry
+from semagram.layouts.visibility import Visibility
+from semagram.mixers.context import Context
+from semagram.models.stack import Blocks
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Reads ids; every position sees every other."""
+
+    vocabulary_size: int = 256
+    """Ids of the source, 0 .. this - 1; bytes by default."""
+    blocks: Blocks = field(default_factory=Blocks)
+    """Width, depth and what the blocks are made of."""
+    class_token: bool = False
+    """Begin with a learned vector, which pooling ``First`` reads."""
+
+    def __post_init__(self) -> None:
+        if self.vocabulary_size < 1:
+            raise UserError(f"encoder.vocabulary_size must be at least 1, got {self.vocabulary_size}.")
+        must_see_everything(self.blocks, "an Encoder")
+
+    @property
+    def width(self) -> int:
+        """Features of what it gives."""
+        return self.blocks.width
+
+    def build(self) -> EncoderNetwork:
+        """The module, with its starting weights."""
+        return EncoderNetwork(self)
+
+
+def must_see_everything(blocks: Blocks, who: str) -> None:
+    """Raise ``UserError`` unless blocks can be FULL."""
+    if Visibility.FULL not in blocks.visibilities():
+        raise UserError(f"{who} sees in all directions, but mixer {type(blocks.mixer).__name__} cannot be FULL.")
+
+
+def must_look_back(blocks: Blocks, who: str) -> None:
+    """Raise ``UserError`` unless blocks can be CAUSAL."""
+    if Visibility.CAUSAL not in blocks.visibilities():
+        raise UserError(f"{who} writes in order, but mixer {type(blocks.mixer).__name__} cannot be CAUSAL.")
+
+
+def checked_keep(keep: Tensor | None, rows: int, count: int) -> Tensor | None:
+    """``keep`` as it is; ``UserError`` unless it is bool ``(b, n)`` (True: counts) or None."""
+    if keep is not None and (keep.dtype != torch.bool or tuple(keep.shape) != (rows, count)):
+        raise UserError(
+            f"keep must be bool {(rows, count)}, True where a position counts; got {keep.dtype} {tuple(keep.shape)}."
+        )
+    return keep
+
+
+class EncoderNetwork(nn.Module):
+    """See ``Encoder``: ids ``(b, n)`` -> a ``Context`` of ``(b, n, d)``."""
+
+    def __init__(self, config: Encoder) -> None:
+        super().__init__()
+        self.vocabulary_size = config.vocabulary_size
+        self.width = config.width
+        # One row more than ids: the reserved id, for sources in which something is hidden.
+        self.embedding = nn.Embedding(config.vocabulary_size + 1, config.width)
+        self.embedding_norm = config.blocks.norm.build(config.width)
+        self.class_token = nn.Parameter(torch.randn(1, config.width)) if config.class_token else None
+        self.dropout = nn.Dropout(config.blocks.dropout)
+        self.stack = config.blocks.build()
+
+    def forward(self, ids: Tensor, keep: Tensor | None = None, geometry: Geometry | None = None) -> Context:
+        """``(b, n)`` ids -> features ``(b, n, d)``, with a class token ``(b, 1 + n, d)``; ``keep (b, n)``: not padding.
+
+        ``geometry`` says where the ids stand (a page, say; its own ``keep`` counts then); none: on a line.
+        """
+        if geometry is None:
+            keep = checked_keep(keep, *ids.shape)
+            geometry = Geometry.line(ids.shape[1], Visibility.FULL, keep, like=ids)
+        elif keep is not None:
+            raise UserError("give keep as part of the geometry, or no geometry.")
+        x = self.embedding_norm(self.embedding(ids))
+        if self.class_token is not None:
+            x = torch.cat([self.class_token.expand(len(ids), -1, -1), x], dim=1)
+            geometry = with_class_token(geometry)
+        return Context(self.stack(self.dropout(x), geometry), geometry.keep, geometry.coords)
+
+
+def with_class_token(geometry: Geometry) -> Geometry:
+    """One slot more, in front: it always counts, and stands at -1 on every axis, where nothing else does."""
+    coords = torch.cat([geometry.coords.new_full((1, geometry.coords.shape[1]), -1), geometry.coords])
+    keep = None if geometry.keep is None else nn.functional.pad(geometry.keep, (1, 0), value=True)
+    return Geometry(coords, torch.arange(len(coords), device=coords.device), geometry.visibility, keep)
