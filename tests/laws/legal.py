@@ -29,6 +29,9 @@ VISIBILITIES: dict[type, set[Visibility]] = {
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
+COUNTS_SLOTS: set[type] = {Segments}
+"""Mixers whose borders are counted from the first slot: padding before a text moves them (what is in it does not)."""
+
 BASELINES: dict[type, Callable[[], Any]] = {
     Sequence: lambda: Sequence(7),
     Grid: lambda: Grid(3, 4),
@@ -152,6 +155,13 @@ def model_visibilities(model: Any) -> set[Visibility]:
     if isinstance(model, Hybrid):
         return model_visibilities(model.network) & {CAUSAL}
     return visibilities(model.mixer) - {OTHERS} if hasattr(model, "mixer") else set(model.visibilities())
+
+
+def counts_slots(model: Any) -> bool:
+    """True where leading padding rightly changes what a slot may see."""
+    if isinstance(model, Hybrid):
+        return counts_slots(model.network)
+    return type(getattr(model, "mixer", None)) in COUNTS_SLOTS
 
 
 def part_visibilities(name: str, part: Any) -> set[Visibility]:

@@ -5,7 +5,8 @@
 Transformer-XL (arXiv 1901.02860). What is remembered at each layer are that layer's own inputs, so L layers reach
 L x m slots back at a cost that grows linearly with the length; no gradient flows into a memory. Positions are those of
 the canvas, hence exact. In the parallel pass all segments' inputs are there at once and no state is needed; stepping
-keeps keys and values of one segment and its memory only, so generation needs room that does not grow.
+keeps keys and values of one segment and its memory only, so generation needs room that does not grow. Borders are
+counted from the canvas's first slot, so padding belongs at the end.
 
 A memory as long as the text makes it full attention (tested, to the same numbers); a shorter one equals attention with
 the mask "own segment, or the m slots before it" (``visible``). Tested against x-transformers' memories.
