@@ -34,10 +34,9 @@ peers = pytest.importorskip("x_transformers")
 V, WIDTH, HEADS = 11, 24, 4
 HEAD_WIDTH = WIDTH // HEADS
 CROSS = CrossAttention(heads=HEADS, sharpness=None)
-THEIRS = dict(
-    dim=WIDTH, depth=2, heads=HEADS, attn_dim_head=HEAD_WIDTH, use_rmsnorm=True, ff_relu_squared=True, ff_no_bias=True
-)
-ROTARY = dict(rotary_pos_emb=True, rotary_emb_dim=HEAD_WIDTH)
+THEIRS = {"dim": WIDTH, "depth": 2, "heads": HEADS, "attn_dim_head": HEAD_WIDTH, "use_rmsnorm": True}
+THEIRS |= {"ff_relu_squared": True, "ff_no_bias": True}
+ROTARY = {"rotary_pos_emb": True, "rotary_emb_dim": HEAD_WIDTH}
 
 
 def blocks(positions: Any = None, **fields: Any) -> Blocks:
@@ -186,7 +185,7 @@ def test_vision_classifier(registers: int) -> None:
 
     # Some of its norms keep their gain less 1.
     less_one = {f"{n}.gamma" for n, m in peer.named_modules() if getattr(m, "unit_offset", False)}
-    load(peer, {name: weight - (name in less_one) for name, weight in state().items()})
+    load(peer, {name: weight - float(name in less_one) for name, weight in state().items()})
     image = numbers(2, 3, 8, 8)
     agree(ours, peer, ours(image), peer(image), state)
 
