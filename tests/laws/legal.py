@@ -11,8 +11,25 @@ from typing import Any
 
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary, Segments, TokenShift
-from semagram.models import Hybrid, Transformer
+from semagram.mixers import Attention, Convolution, CrossAttention, NoPositions, Rotary, Segments, TokenShift
+from semagram.models import (
+    Blocks,
+    Classifier,
+    Continuous,
+    CrossStack,
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    Hybrid,
+    MultiStream,
+    Perceiver,
+    Transformer,
+    VectorEncoder,
+    Vision,
+)
+from semagram.models.continuous import Gaussian
+from semagram.models.patches import LearnedPatches, SinusoidalPatches
+from semagram.models.pooling import AttentionPool
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -28,6 +45,9 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     Segments: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
+
+SMALL = Blocks(width=WIDTH, depth=1)
+"""Of models by hand; what blocks may be made of is walked in ``Transformer``."""
 
 COUNTS_SLOTS: set[type] = {Segments}
 """Mixers whose borders are counted from the first slot: padding before a text moves them (what is in it does not)."""
@@ -45,6 +65,16 @@ BASELINES: dict[type, Callable[[], Any]] = {
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
     BPE: lambda: BPE(vocabulary_size=260),
+    Encoder: lambda: Encoder(5, SMALL),
+    VectorEncoder: lambda: VectorEncoder(2, SMALL),
+    Vision: lambda: Vision((4, 6), (2, 2), 1, SMALL),
+    Perceiver: lambda: Perceiver(Encoder(5, Blocks(WIDTH, 0)), 3, CrossStack(WIDTH), SMALL),
+    CrossStack: lambda: CrossStack(WIDTH),
+    Decoder: lambda: Decoder(SMALL),
+    EncoderDecoder: lambda: EncoderDecoder(Encoder(7, SMALL), Decoder(SMALL)),
+    Classifier: lambda: Classifier(Encoder(5, SMALL), 3),
+    Continuous: lambda: Continuous(2, None, SMALL),
+    MultiStream: lambda: MultiStream((("a", 5), ("b", 3)), SMALL),
 }
 """Tiny values; a class without a row is walked from its defaults."""
 
@@ -67,6 +97,8 @@ ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
     (Unmasking, "seed"): lambda writing: writing.choice == "random",
 }
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
+
+BLOCKS = (Blocks(24, 1), Blocks(WIDTH, 2), Blocks(WIDTH, 1, norm=LayerNorm()), Blocks(WIDTH, 1, dropout=0.5))
 
 CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Sequence, "length"): (5,),
@@ -96,6 +128,44 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    (CrossAttention, "heads"): (1, 2),
+    (CrossAttention, "head_width"): (6,),
+    (CrossAttention, "key_value_heads"): (1, 2),
+    (CrossAttention, "context_width"): (),
+    (CrossAttention, "positions"): (),
+    (CrossAttention, "sharpness"): (None, 4.0),
+    **dict.fromkeys(
+        ((k, "blocks") for k in (Encoder, VectorEncoder, Vision, Decoder, Continuous, MultiStream)), BLOCKS
+    ),
+    (Perceiver, "blocks"): BLOCKS[1:],
+    (Perceiver, "encoder"): (VectorEncoder(2, Blocks(WIDTH, 0)), Vision((4, 6), (2, 2), 1, Blocks(24, 1))),
+    (Perceiver, "looks"): (
+        CrossStack(WIDTH, 2),
+        CrossStack(WIDTH, feedforward=Gated()),
+        CrossStack(WIDTH, norm=LayerNorm()),
+    ),
+    (CrossStack, "width"): (24,),
+    (Vision, "image"): ((6, 6),),
+    (Vision, "patch"): ((4, 3), (1, 2)),
+    (Vision, "positions"): (LearnedPatches(), SinusoidalPatches(), SinusoidalPatches(10.0)),
+    (Vision, "patch_dropout"): (0.5,),
+    (EncoderDecoder, "encoder"): (
+        Encoder(4, Blocks(24, 2)),
+        Vision((4, 6), (2, 2), 1, SMALL, registers=1),
+        VectorEncoder(2, SMALL),
+        Perceiver(Encoder(5, Blocks(WIDTH, 0)), 3, CrossStack(WIDTH), SMALL),
+    ),
+    (EncoderDecoder, "decoder"): (
+        Decoder(SMALL, CrossAttention(positions=Rotary())),
+        Decoder(SMALL, CrossAttention(key_value_heads=2, sharpness=None), tied=True, logit_cap=None),
+        Decoder(Blocks(WIDTH, 1, Convolution())),
+        Decoder(Blocks(WIDTH, 1, Segments(segment=2, memory=1))),
+    ),
+    (Classifier, "encoder"): (Vision((4, 6), (2, 2), 1, SMALL), VectorEncoder(2, SMALL)),
+    (Classifier, "pooling"): (AttentionPool(), AttentionPool(3, CrossAttention(sharpness=None))),
+    (Continuous, "outputs"): (5,),
+    (Continuous, "answer"): (Gaussian(),),
+    (MultiStream, "streams"): ((("a", 5),), (("a", 5), ("b", 3), ("c", 2))),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -136,6 +206,25 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
+    (CrossAttention, {"heads": 0}, "at least 1"),
+    (CrossAttention, {"heads": 4, "key_value_heads": 3}, "must divide"),
+    (CrossAttention, {"sharpness": 0.0}, "above 0"),
+    (Encoder, {"vocabulary_size": 0}, "at least 1"),
+    (Encoder, {"blocks": Blocks(mixer=Convolution())}, "Convolution cannot be FULL"),
+    (VectorEncoder, {"features": 0}, "at least 1"),
+    (Vision, {"patch": (3, 4)}, "do not fill"),
+    (Vision, {"registers": -1}, "0 or more"),
+    (Vision, {"patch_dropout": 1.0}, "not including, 1"),
+    (SinusoidalPatches, {"base": 1.0}, "above 1"),
+    (Perceiver, {"latents": 0}, "at least 1"),
+    (Perceiver, {"base": 1.0}, "above 1"),
+    (CrossStack, {"depth": 0}, "at least 1"),
+    (Decoder, {"logit_cap": 0.0}, "above 0"),
+    (Classifier, {"classes": 0}, "at least 1"),
+    (AttentionPool, {"queries": 0}, "at least 1"),
+    (Continuous, {"features": 0}, "at least 1"),
+    (MultiStream, {"streams": (("a", 0),)}, "at least 1"),
+    (MultiStream, {"streams": (("a", 2), ("a", 3))}, "each once"),
 ]
 """Values that must be refused, each with a word of the reason."""
 
@@ -161,6 +250,8 @@ def counts_slots(model: Any) -> bool:
     """True where leading padding rightly changes what a slot may see."""
     if isinstance(model, Hybrid):
         return counts_slots(model.network)
+    if isinstance(model, EncoderDecoder):
+        model = model.decoder.blocks
     return type(getattr(model, "mixer", None)) in COUNTS_SLOTS
 
 
