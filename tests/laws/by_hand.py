@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from laws import walk
+from laws import legal_by_hand, walk
 from laws.broken import require
 from laws.cases import Case, shaken
 from semagram.config import members
@@ -33,6 +33,7 @@ from semagram.models import (
 from semagram.models.continuous import Outlook
 
 V, COUNT, CONTEXT_WIDTH = 7, 6, 6
+REFUSED = legal_by_hand.REFUSED
 SOURCE_PADDING = "padding of a source does not matter"
 SOURCE_HEARD = "what counts of a source is heard"
 

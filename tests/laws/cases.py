@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from laws import legal, walk
 from laws.dressed import dressed
 from semagram.config import members
-from semagram.layouts import Layout, Visibility
+from semagram.layouts import Grid, Layout, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.models import Model
 from semagram.objectives import Objective
@@ -109,7 +109,18 @@ def factors(kind: type) -> dict[str, list[Any]]:
 @cache
 def all_cases() -> tuple[Case, ...]:
     """The pairwise covering of every model class."""
-    return tuple(case for kind in members(Model) for case in covering(kind))
+    pairs = tuple(case for kind in members(Model) for case in covering(kind))
+    return (*pairs, *(case for kind in members(Model) for case in extra(kind)))
+
+
+def extra(kind: type) -> list[Case]:
+    """The models of ``legal.EXTRA`` under all that they can keep to, on a line and on a page."""
+    return [
+        Case(model, layout, visibility, 5)
+        for model in legal.EXTRA.get(kind, ())
+        for layout in (Sequence(7), Grid(3, 4, "snake"))
+        for visibility in sorted(legal.model_visibilities(model), key=lambda v: v.name)
+    ]
 
 
 def covering(kind: type) -> list[Case]:

@@ -9,27 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
-from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, CrossAttention, NoPositions, Rotary, Segments, TokenShift
-from semagram.models import (
-    Blocks,
-    Classifier,
-    Continuous,
-    CrossStack,
-    Decoder,
-    Encoder,
-    EncoderDecoder,
-    Hybrid,
-    MultiStream,
-    Perceiver,
-    Transformer,
-    VectorEncoder,
-    Vision,
+from semagram.feedforward import (
+    MLP,
+    AdaptiveLayerNorm,
+    AdaptiveRMSNorm,
+    DynamicErf,
+    DynamicTanh,
+    Gated,
+    LayerNorm,
+    RMSNorm,
+    ScaleNorm,
 )
-from semagram.models.continuous import Gaussian
-from semagram.models.patches import LearnedPatches, SinusoidalPatches
-from semagram.models.pooling import AttentionPool
+from semagram.layouts import Grid, Sequence, Streams, Visibility
+from semagram.mixers import Attention, Convolution, NoPositions, Rotary, Segments, TokenShift
+from semagram.models import Hybrid, Transformer
+from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
+from semagram.models.head import Head
+from semagram.models.joins import GRUGate, Highway, Plus
+from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
+from semagram.models.residual import Residual
+from semagram.models.scales import Fixed, Gate, LayerScale, ReZero
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -46,9 +45,6 @@ VISIBILITIES: dict[type, set[Visibility]] = {
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
-SMALL = Blocks(width=WIDTH, depth=1)
-"""Of models by hand; what blocks may be made of is walked in ``Transformer``."""
-
 COUNTS_SLOTS: set[type] = {Segments}
 """Mixers whose borders are counted from the first slot: padding before a text moves them (what is in it does not)."""
 
@@ -64,19 +60,17 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Segments: lambda: Segments(segment=3, memory=2),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
+    ScaleNorm: lambda: ScaleNorm(epsilon=1e-3),
+    AdaptiveRMSNorm: lambda: AdaptiveRMSNorm(condition_width=3, epsilon=1e-3),
+    AdaptiveLayerNorm: lambda: AdaptiveLayerNorm(condition_width=3, epsilon=1e-3),
+    LearnedPositions: lambda: LearnedPositions(capacity=16),
+    Gate: lambda: Gate(condition_width=3),
     BPE: lambda: BPE(vocabulary_size=260),
-    Encoder: lambda: Encoder(5, SMALL),
-    VectorEncoder: lambda: VectorEncoder(2, SMALL),
-    Vision: lambda: Vision((4, 6), (2, 2), 1, SMALL),
-    Perceiver: lambda: Perceiver(Encoder(5, Blocks(WIDTH, 0)), 3, CrossStack(WIDTH), SMALL),
-    CrossStack: lambda: CrossStack(WIDTH),
-    Decoder: lambda: Decoder(SMALL),
-    EncoderDecoder: lambda: EncoderDecoder(Encoder(7, SMALL), Decoder(SMALL)),
-    Classifier: lambda: Classifier(Encoder(5, SMALL), 3),
-    Continuous: lambda: Continuous(2, None, SMALL),
-    MultiStream: lambda: MultiStream((("a", 5), ("b", 3)), SMALL),
 }
 """Tiny values; a class without a row is walked from its defaults."""
+
+HOSTS: dict[str, Callable[[], Any]] = {"layers": lambda: Transformer(width=WIDTH, depth=3)}
+"""Models that carry a part in the walk, where the baseline of models is too small for it."""
 
 EXTRA: dict[type, tuple[Any, ...]] = {
     Attention: (
@@ -85,20 +79,52 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Attention(heads=4, key_value_heads=1, positions=NoPositions(), sharpness=None),
         Attention(heads=3, head_width=6, key_value_heads=1),
     ),
+    RMSNorm: (RMSNorm(gain=True, from_one=True),),
+    MLP: (MLP(hidden=24), MLP(hidden=24, bias=True, activation="gelu", inner_norm=LayerNorm(bias=True))),
+    Gated: (Gated(hidden=24), Gated(hidden=24, bias=True, inner_norm=RMSNorm(gain=True))),
+    Residual: (
+        Residual(norms="none", scale=ReZero()),
+        Residual(norms="sandwich", parallel="shared_norm", drop=0.3),
+        Residual(norms="output", parallel="own_norms"),
+        Residual(norms="none", parallel="own_norms", scale=LayerScale()),
+        Residual(norms="after", join=Plus(keep=2.0), start="by_depth"),
+        Residual(norms="both", join=GRUGate(), scale=Gate(3)),
+    ),
+    Layers: (
+        Layers(Letters("fa"), loops=2, fewest_loops=1),
+        Layers(Macaron(), taper=0.5, alternate=(TokenShift(), Convolution(3))),
+        Layers(distinct=2, loops=2),
+        Layers(SandwichOrder(2), taper=2.0),
+    ),
+    Embedding: (
+        Embedding(inner_width=5, unit_rows=True, root_width=True, positions=SinusoidalPositions(scaled=True)),
+        Embedding(positions=LearnedPositions(16), categories=(2, 3), normalise=False),
+    ),
+    Transformer: (
+        Transformer(
+            WIDTH, 2, norm=LayerNorm(bias=True), residual=Residual("after"), tied=True, head=Head(True, 2.0, True)
+        ),
+        Transformer(WIDTH, 2, tied=True, embedding=Embedding(inner_width=5, unit_rows=True), head=Head(bias=True)),
+        Transformer(WIDTH, 3, layers=Layers(distinct=1), residual=Residual(drop=0.3), tied=True),
+        Transformer(WIDTH, 2, layers=Layers(alternate=(Convolution(3),)), residual=Residual(parallel="own_norms")),
+        Transformer(WIDTH, 2, layers=Layers(alternate=(TokenShift(),), loops=2), feedforward=Gated(bias=True)),
+    ),
 }
 """Variants that differ in several fields at once."""
 
 CONTEXTS: dict[type, tuple[Any, ...]] = {
+    Layers: (Layers(loops=3),),
+    RMSNorm: (RMSNorm(gain=True),),
     Unmasking: (Unmasking(choice="random"),),
 }
 """Further starting points of one-field changes: for fields that act only beside certain values of others."""
 
 ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
+    (Layers, "fewest_loops"): lambda layers: layers.loops > 1,
+    (RMSNorm, "from_one"): lambda norm: norm.gain,
     (Unmasking, "seed"): lambda writing: writing.choice == "random",
 }
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
-
-BLOCKS = (Blocks(24, 1), Blocks(WIDTH, 2), Blocks(WIDTH, 1, norm=LayerNorm()), Blocks(WIDTH, 1, dropout=0.5))
 
 CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Sequence, "length"): (5,),
@@ -125,47 +151,58 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
         Transformer(width=WIDTH, depth=1, mixer=Convolution(), dropout=0.5),
         Transformer(width=WIDTH, depth=0),
     ),
+    (Transformer, "feedforward"): (
+        Gated(1.5),
+        MLP(2.0),
+        MLP(hidden=24, bias=True, activation="gelu"),
+        Gated(1.5, "gelu_tanh", bias=True, inner_norm=LayerNorm(bias=True)),
+    ),
+    (Transformer, "norm"): (
+        RMSNorm(gain=True, from_one=True),
+        LayerNorm(bias=True),
+        ScaleNorm(),
+        DynamicTanh(),
+        DynamicErf(),
+        AdaptiveRMSNorm(3),
+        AdaptiveLayerNorm(3, bias=True),
+    ),
+    (Transformer, "residual"): (
+        Residual("after"),
+        Residual("sandwich", parallel="shared_norm"),
+        Residual("both", scale=LayerScale()),
+        Residual("output", join=Highway()),
+        Residual("none", scale=ReZero()),
+        Residual(parallel="own_norms", join=GRUGate()),
+        Residual(scale=Gate(3), drop=0.3),
+        Residual(join=Plus(0.5, learned=True), scale=Fixed(), start="by_depth"),
+    ),
+    (Transformer, "layers"): (Layers(Macaron()), Layers(Letters("aff"), loops=2), Layers(loops=2, fewest_loops=1)),
+    (Transformer, "embedding"): (
+        Embedding(LearnedPositions(16), normalise=False, root_width=True),
+        Embedding(SinusoidalPositions(scaled=True), inner_width=5, unit_rows=True),
+        Embedding(categories=(2, 3)),
+    ),
+    (Transformer, "head"): (Head(bias=True, scale=0.5), Head(transform=True)),
+    (MLP, "inner_norm"): (None, LayerNorm(bias=True), DynamicTanh()),
+    (Gated, "inner_norm"): (None, LayerNorm(bias=True), DynamicTanh()),
+    (MLP, "hidden"): (None,),
+    (Gated, "hidden"): (None,),
+    (Residual, "parallel"): ("no", "own_norms", "shared_norm"),
+    (LearnedPositions, "capacity"): (12, 20),
+    (Fixed, "factor"): (0.25, 2.0),
+    (Highway, "start"): (-2.0, 0.0),
+    (Layers, "alternate"): ((), (TokenShift(),), (TokenShift(), Convolution(3))),
+    (Layers, "distinct"): (None, 1, 2),
+    (Layers, "loops"): (1, 2),
+    (Layers, "fewest_loops"): (None, 1),
+    (Layers, "taper"): (0.5, 2.0),
+    (Letters, "pattern"): ("af", "aff", "fa"),
+    (SandwichOrder, "outer"): (1, 2),
+    (Embedding, "inner_width"): (None, 5),
+    (Embedding, "categories"): ((), (3,), (2, 3)),
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
-    (CrossAttention, "heads"): (1, 2),
-    (CrossAttention, "head_width"): (6,),
-    (CrossAttention, "key_value_heads"): (1, 2),
-    (CrossAttention, "context_width"): (),
-    (CrossAttention, "positions"): (),
-    (CrossAttention, "sharpness"): (None, 4.0),
-    **dict.fromkeys(
-        ((k, "blocks") for k in (Encoder, VectorEncoder, Vision, Decoder, Continuous, MultiStream)), BLOCKS
-    ),
-    (Perceiver, "blocks"): BLOCKS[1:],
-    (Perceiver, "encoder"): (VectorEncoder(2, Blocks(WIDTH, 0)), Vision((4, 6), (2, 2), 1, Blocks(24, 1))),
-    (Perceiver, "looks"): (
-        CrossStack(WIDTH, 2),
-        CrossStack(WIDTH, feedforward=Gated()),
-        CrossStack(WIDTH, norm=LayerNorm()),
-    ),
-    (CrossStack, "width"): (24,),
-    (Vision, "image"): ((6, 6),),
-    (Vision, "patch"): ((4, 3), (1, 2)),
-    (Vision, "positions"): (LearnedPatches(), SinusoidalPatches(), SinusoidalPatches(10.0)),
-    (Vision, "patch_dropout"): (0.5,),
-    (EncoderDecoder, "encoder"): (
-        Encoder(4, Blocks(24, 2)),
-        Vision((4, 6), (2, 2), 1, SMALL, registers=1),
-        VectorEncoder(2, SMALL),
-        Perceiver(Encoder(5, Blocks(WIDTH, 0)), 3, CrossStack(WIDTH), SMALL),
-    ),
-    (EncoderDecoder, "decoder"): (
-        Decoder(SMALL, CrossAttention(positions=Rotary())),
-        Decoder(SMALL, CrossAttention(key_value_heads=2, sharpness=None), tied=True, logit_cap=None),
-        Decoder(Blocks(WIDTH, 1, Convolution())),
-        Decoder(Blocks(WIDTH, 1, Segments(segment=2, memory=1))),
-    ),
-    (Classifier, "encoder"): (Vision((4, 6), (2, 2), 1, SMALL), VectorEncoder(2, SMALL)),
-    (Classifier, "pooling"): (AttentionPool(), AttentionPool(3, CrossAttention(sharpness=None))),
-    (Continuous, "outputs"): (5,),
-    (Continuous, "answer"): (Gaussian(),),
-    (MultiStream, "streams"): ((("a", 5),), (("a", 5), ("b", 3), ("c", 2))),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -193,6 +230,34 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (RMSNorm, {"epsilon": -1.0}, "above 0"),
     (RMSNorm, {"epsilon": 0.0}, "above 0"),
     (LayerNorm, {"epsilon": 0.0}, "above 0"),
+    (ScaleNorm, {"epsilon": 0.0}, "above 0"),
+    (RMSNorm, {"from_one": True}, "needs gain"),
+    (DynamicTanh, {"slope": 0.0}, "above 0"),
+    (DynamicErf, {"slope": -1.0}, "above 0"),
+    (AdaptiveRMSNorm, {"condition_width": 0}, "at least 1"),
+    (AdaptiveLayerNorm, {"condition_width": 0}, "at least 1"),
+    (MLP, {"hidden": 0}, "at least 1"),
+    (MLP, {"multiple": 2.0, "hidden": 5}, "not both"),
+    (Gated, {"multiple": 2.0, "hidden": 5}, "not both"),
+    (LayerScale, {"start": 0.0}, "above 0"),
+    (Fixed, {"factor": 0.0}, "above 0"),
+    (Gate, {"condition_width": 0}, "at least 1"),
+    (Plus, {"keep": 0.0}, "above 0"),
+    (Residual, {"drop": 1.0}, "not including, 1"),
+    (Residual, {"norms": "after", "parallel": "own_norms"}, "must not stand after"),
+    (Residual, {"norms": "output", "parallel": "shared_norm"}, "norm before"),
+    (Layers, {"distinct": 0}, "at least 1"),
+    (Layers, {"loops": 0}, "at least 1"),
+    (Layers, {"fewest_loops": 1}, "below layers.loops"),
+    (Layers, {"loops": 2, "fewest_loops": 2}, "below layers.loops"),
+    (Layers, {"taper": 0.0}, "above 0"),
+    (Letters, {"pattern": "axf"}, "letters a and f"),
+    (SandwichOrder, {"outer": 0}, "at least 1"),
+    (LearnedPositions, {"capacity": 0}, "at least 1"),
+    (SinusoidalPositions, {"base": 1.0}, "above 1"),
+    (Embedding, {"inner_width": 0}, "at least 1"),
+    (Embedding, {"categories": (2, 0)}, "at least 1"),
+    (Head, {"scale": 0.0}, "above 0"),
     (Transformer, {"width": 0}, "at least 1"),
     (Transformer, {"depth": -1}, "at least 0"),
     (Transformer, {"dropout": 1.0}, "not including, 1"),
@@ -206,25 +271,6 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
-    (CrossAttention, {"heads": 0}, "at least 1"),
-    (CrossAttention, {"heads": 4, "key_value_heads": 3}, "must divide"),
-    (CrossAttention, {"sharpness": 0.0}, "above 0"),
-    (Encoder, {"vocabulary_size": 0}, "at least 1"),
-    (Encoder, {"blocks": Blocks(mixer=Convolution())}, "Convolution cannot be FULL"),
-    (VectorEncoder, {"features": 0}, "at least 1"),
-    (Vision, {"patch": (3, 4)}, "do not fill"),
-    (Vision, {"registers": -1}, "0 or more"),
-    (Vision, {"patch_dropout": 1.0}, "not including, 1"),
-    (SinusoidalPatches, {"base": 1.0}, "above 1"),
-    (Perceiver, {"latents": 0}, "at least 1"),
-    (Perceiver, {"base": 1.0}, "above 1"),
-    (CrossStack, {"depth": 0}, "at least 1"),
-    (Decoder, {"logit_cap": 0.0}, "above 0"),
-    (Classifier, {"classes": 0}, "at least 1"),
-    (AttentionPool, {"queries": 0}, "at least 1"),
-    (Continuous, {"features": 0}, "at least 1"),
-    (MultiStream, {"streams": (("a", 0),)}, "at least 1"),
-    (MultiStream, {"streams": (("a", 2), ("a", 3))}, "each once"),
 ]
 """Values that must be refused, each with a word of the reason."""
 
@@ -243,16 +289,19 @@ def model_visibilities(model: Any) -> set[Visibility]:
     """A residual stream carries a slot's own input, so never OTHERS; n-grams read from left to right."""
     if isinstance(model, Hybrid):
         return model_visibilities(model.network) & {CAUSAL}
-    return visibilities(model.mixer) - {OTHERS} if hasattr(model, "mixer") else set(model.visibilities())
+    if not hasattr(model, "mixer"):
+        return set(model.visibilities())
+    turns = (model.mixer, *(model.layers.alternate if isinstance(model, Transformer) else ()))
+    return set.intersection(*(visibilities(mixer) for mixer in turns)) - {OTHERS}
 
 
 def counts_slots(model: Any) -> bool:
     """True where leading padding rightly changes what a slot may see."""
     if isinstance(model, Hybrid):
         return counts_slots(model.network)
-    if isinstance(model, EncoderDecoder):
-        model = model.decoder.blocks
-    return type(getattr(model, "mixer", None)) in COUNTS_SLOTS
+    model = model.decoder.blocks if hasattr(model, "decoder") else model
+    turns = (getattr(model, "mixer", None), *(model.layers.alternate if hasattr(model, "layers") else ()))
+    return any(type(mixer) in COUNTS_SLOTS for mixer in turns)
 
 
 def part_visibilities(name: str, part: Any) -> set[Visibility]:

@@ -12,6 +12,7 @@ import torch
 from laws import by_hand, company, distribution, keeping, learning, no_peeking, stepping, walk
 from laws.by_hand import SourceCase, asked, built, configs, encoding_of, fresh, kinds
 from semagram.config import from_json, members, to_json
+from semagram.errors import UserError
 from semagram.layouts import Grid, Sequence
 from semagram.models import ByHand, EncoderDecoder, Encoding
 
@@ -127,6 +128,14 @@ def test_every_variant_goes_to_json_and_back(union: Any, count) -> None:
     for config in walk.of_union(union):
         assert from_json(union, to_json(config)) == config
         count("variants through JSON and back")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "reason"), by_hand.REFUSED, ids=[f"{k.__name__} {g}"[:60] for k, g, _ in by_hand.REFUSED]
+)
+def test_what_cannot_be_is_refused_with_its_reason(kind: type, given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        kind(**given)
 
 
 def test_there_is_something_to_walk() -> None:

@@ -2,7 +2,9 @@
 
     x = x + mixer(norm(x)),   x = x + cross(norm(x), context),   x = x + feedforward(norm(x))
 
-Attention Is All You Need (arXiv 1706.03762); pre-norm (2002.04745).
+in the plain form; ``residual.py`` has the others. Attention Is All You Need (arXiv 1706.03762). The plain form is
+written out, so that nothing stands between it and torch; all forms step as they run, since only the mixer and the
+cross-attention look beyond a position.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from semagram.feedforward import Feedforward, Norm
+from semagram.feedforward import Norm
+from semagram.feedforward.conditioned import Conditioned, applied
 from semagram.feedforward.mlp import MLPLayer
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Mixer
 from semagram.mixers.attention import AttentionMixer
 from semagram.mixers.single import Single
+from semagram.models.layers import Plan
+from semagram.models.residual import Residual, Way
 
 OneSlot = Callable[[Tensor], Tensor]
 """``(b, d) -> (b, d)``."""
@@ -37,40 +41,106 @@ class Cross(Protocol):
 
 
 class Block(nn.Module):
-    """Its parts and their order; ``(b, n, d) -> (b, n, d)``."""
+    """Its parts and their order; ``(b, n, d) -> (b, n, d)``, or whatever the join makes of a stream."""
+
+    mixer: Any
+    mixer_norm: Any
+    mixer_way: Any
+    cross: Any
+    cross_norm: Any
+    cross_way: Any
+    feedforward: Any
+    feedforward_norm: Any
+    feedforward_way: Any
 
     def __init__(
-        self, width: int, mixer: Mixer, feedforward: Feedforward, norm: Norm, dropout: float, cross: Cross | None = None
+        self,
+        width: int,
+        plan: Plan,
+        norm: Norm,
+        residual: Residual,
+        dropout: float,
+        cross: Cross | None = None,
+        index: int = 0,
+        total: int = 2,
     ) -> None:
+        """``index`` is that of its first branch among the ``total`` of the stack."""
         super().__init__()
-        self.mixer_norm = norm.build(width)
-        self.mixer = mixer.build(width)
-        self.cross_norm = None if cross is None else norm.build(width)
-        self.cross = None if cross is None else cross.build(width)
-        self.feedforward_norm = norm.build(width)
-        self.feedforward = feedforward.build(width)
+        configs = {"mixer": plan.mixer, "cross": cross, "feedforward": plan.feedforward}
+        self.slots = [slot for slot, config in configs.items() if config is not None]
+        self.parallel = residual.parallel != "no" and {"mixer", "feedforward"} <= set(self.slots)
+        for slot, config in configs.items():
+            shared = self.parallel and slot == "feedforward" and residual.parallel == "shared_norm"
+            normed = config is not None and residual.norm_before and not shared
+            self.add_module(f"{slot}_norm", norm.build(width) if normed else None)
+            self.add_module(slot, None if config is None else config.build(width))
         self.dropout = nn.Dropout(dropout)
+        conditioned = any(isinstance(m, Conditioned) for m in self.modules())
+        whole = self.slots == ["mixer", "feedforward"]
+        self.plain = residual == Residual() and whole and plan.share == 1.0 and not conditioned
+        """Whether it is the pre-norm pair that is written out below."""
+        if not self.plain:
+            for branch, slot in enumerate(self.slots):
+                joins = not (self.parallel and slot == "mixer")
+                way = Way(residual, width, norm, dropout, plan.share, index + branch, total, joins)
+                self.add_module(f"{slot}_way", way)
 
     def branches(self) -> list[nn.Module]:
         """The parts that write into the residual stream."""
-        return [part for part in (self.mixer, self.cross, self.feedforward) if part is not None]
+        return [self.get_submodule(slot) for slot in self.slots]
 
-    def forward(self, x: Tensor, geometry: Geometry, context: Any = None) -> Tensor:
+    def forward(self, x: Any, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Any:
         """All slots at once; ``context`` is what the cross-attention looks at."""
-        x = x + self.dropout(self.mixer(self.mixer_norm(x), geometry))
-        if self.cross is not None and self.cross_norm is not None:
-            x = x + self.dropout(self.cross(self.cross_norm(x), context))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+        if self.plain:
+            x = x + self.dropout(self.mixer(self.mixer_norm(x), geometry))
+            return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+        return self._run(x, lambda y: self.mixer(y, geometry), lambda y: self.cross(y, context), condition)
 
-    def step(self, x: Tensor, geometry: Geometry, state: Any, cross_state: Any = None) -> Tensor:
-        """The coming slots, ``(b, g, d) -> (b, g, d)``; the states are those that this block's parts made."""
-        x = x + self.mixer.step(self.mixer_norm(x), geometry, state)
-        if self.cross is not None and self.cross_norm is not None:
-            x = x + self.cross.step(self.cross_norm(x), cross_state)  # type: ignore[operator]
-        return x + self.feedforward(self.feedforward_norm(x))
+    def new_states(self, batch: int, geometry: Geometry, context: Any) -> tuple[Any, Any]:
+        """Of its mixer and of its cross-attention; None for a slot that it has not."""
+        mixer = self.mixer.new_state(batch, geometry.count) if "mixer" in self.slots else None
+        return mixer, self.cross.new_state(context) if "cross" in self.slots else None
+
+    def step(self, x: Any, geometry: Geometry, states: tuple[Any, Any], condition: Tensor | None = None) -> Any:
+        """The coming slots, ``(b, g, d) -> (b, g, d)``; the states are those of ``new_states``."""
+        mixer_state, cross_state = states
+        if self.plain:
+            x = x + self.mixer.step(self.mixer_norm(x), geometry, mixer_state)
+            return x + self.feedforward(self.feedforward_norm(x))
+        return self._run(
+            x, lambda y: self.mixer.step(y, geometry, mixer_state), lambda y: self.cross.step(y, cross_state), condition
+        )
+
+    def _run(self, h: Any, mix: OneSlot, look: OneSlot, condition: Tensor | None) -> Any:
+        """Any residual form, on all slots or on the coming ones."""
+        if self.parallel:
+            return self._side_by_side(h, mix, condition)
+        calls = {"mixer": mix, "cross": look, "feedforward": self.feedforward}
+        for slot in self.slots:
+            way: Way = getattr(self, f"{slot}_way")
+            y = calls[slot](self._normed(slot, way.read(h), condition))  # type: ignore[misc]
+            h = way.write(h, way.shaped(y, condition), condition)
+        return h
+
+    def _side_by_side(self, h: Any, mix: OneSlot, condition: Tensor | None) -> Any:
+        """Mixer and feedforward read one stream and are added together."""
+        way: Way = self.feedforward_way
+        x = way.read(h)
+        seen = self._normed("mixer", x, condition)
+        shared = self.mixer_norm is not None and self.feedforward_norm is None
+        own = seen if shared else self._normed("feedforward", x, condition)
+        mixed = self.mixer_way.shaped(mix(seen), condition)
+        return way.write(h, mixed + way.shaped(self.feedforward(own), condition), condition)
+
+    def _normed(self, slot: str, x: Tensor, condition: Tensor | None) -> Tensor:
+        norm = getattr(self, f"{slot}_norm")
+        return x if norm is None else applied(norm, x, condition)
 
     def single(self, state: Any, geometry: Geometry) -> tuple[OneSlot, OneSlot]:
-        """Both halves of ``step`` for one slot a row, ``(b, d) -> (b, d)``, with nothing between them and torch."""
+        """Both halves of ``step`` for one slot a row, ``(b, d) -> (b, d)``, with nothing between them and torch.
+
+        Of plain blocks only.
+        """
         mixer, feedforward = self.mixer, self.feedforward
         mixer_norm, feedforward_norm = self.mixer_norm.forward, self.feedforward_norm.forward
         mix: Single = lambda x, residual: (  # noqa: E731

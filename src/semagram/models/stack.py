@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
+from semagram.feedforward.conditioned import applied
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers import Attention, Mixer
-from semagram.mixers.contract import MixerState
 from semagram.models.block import Block, Cross, OneSlot
+from semagram.models.layers import Layers, Plan
+from semagram.models.residual import Residual
 
 INNER_SCALE = 0.6
 """Standard deviation of inner weights, times sqrt(inputs); below 1 a matrix is soon as large as its updates."""
@@ -45,6 +47,10 @@ class Blocks:
     """Normalisation before each branch and at the end."""
     dropout: float = 0.0
     """Share of features zeroed after each branch, in training."""
+    residual: Residual = field(default_factory=Residual)
+    """How a branch joins the stream."""
+    layers: Layers = field(default_factory=Layers)
+    """Which branches stand in which order, and what they share."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.depth < 0:
@@ -54,27 +60,29 @@ class Blocks:
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"model.dropout must be from 0 up to, not including, 1; got {self.dropout}.")
 
+        self.layers.plans(self)  # refuses what does not fit
+
     def visibilities(self) -> frozenset[Visibility]:
-        """Those of the mixer; never OTHERS, since the residual stream carries every slot's own input."""
-        return self.mixer.visibilities() - {Visibility.OTHERS}
+        """Those of all mixers; never OTHERS, since the residual stream carries every slot's own input."""
+        allowed = [mixer.visibilities() for mixer in self.layers.mixers(self.mixer)]
+        return frozenset.intersection(*allowed) - {Visibility.OTHERS}
 
     def build(self, cross: Cross | None = None) -> Stack:
-        """A stack with its starting weights; ``cross`` gives every block a cross-attention slot."""
+        """A stack with its starting weights; ``cross`` gives every block with a mixer a cross-attention slot."""
         stack = Stack(self, cross)
         stack.initialise()
         return stack
 
 
 class StackState:
-    """The states of all blocks, and the geometry of the canvas they were opened for."""
+    """The states of all blocks that are run, and the geometry of the canvas they were opened for."""
 
-    def __init__(self, mixers: list[MixerState], crosses: list[Any], geometry: Geometry) -> None:
-        self.mixers = mixers
-        self.crosses = crosses
+    def __init__(self, blocks: list[tuple[Any, Any]], geometry: Geometry) -> None:
+        self.blocks = blocks
         self.geometry = geometry
         self.length = 0
         self.singles: list[tuple[OneSlot, OneSlot]] | None = None
-        """For each block its mixer and feedforward, one slot at a time; made at the first such step."""
+        """For each run of a block its mixer and feedforward, one slot at a time; made at the first such step."""
 
 
 class Stack(nn.Module):
@@ -84,17 +92,28 @@ class Stack(nn.Module):
         """``final=False``: no final norm, for a model that keeps its own."""
         super().__init__()
         c = config
-        self.depth = c.depth
-        for index in range(c.depth):
-            self.add_module(str(index), Block(c.width, c.mixer, c.feedforward, c.norm, c.dropout, cross))
-        self.norm = c.norm.build(c.width) if final else None
-        self.one_slot_is_right = cross is None
+        if cross is not None and c.residual.parallel != "no":
+            raise UserError(f"residual.parallel={c.residual.parallel!r} leaves no place for cross-attention; use no.")
+        plans = c.layers.plans(c)
+        self.own = len(plans)
+        self.order = c.layers.runs(c) * c.layers.loops
+        """The number of the block that is run first, second, ..."""
+        self.loops, self.fewest_loops = c.layers.loops, c.layers.fewest_loops
+        self.silences, self.by_depth = c.residual.silences, c.residual.start == "by_depth"
+        total, index = sum(branches(plan, cross) for plan in plans), 0
+        for number, plan in enumerate(plans):
+            looks = cross if plan.mixer is not None else None
+            block = Block(c.width, plan, c.norm, c.residual, c.dropout, looks, index, total)
+            index += branches(plan, looks)
+            self.add_module(str(number), block)
+        self.norm = c.norm.build(c.width) if final and final_norm(c) else None
+        self.one_slot_is_right = all(block.plain for block in self)
 
     def __len__(self) -> int:
-        return self.depth
+        return self.own
 
     def __iter__(self) -> Iterator[Block]:
-        return (self[index] for index in range(self.depth))
+        return (self[index] for index in range(self.own))
 
     def __getitem__(self, index: int) -> Block:
         return self._modules[str(index)]  # type: ignore[return-value]
@@ -102,20 +121,38 @@ class Stack(nn.Module):
     def initialise(self) -> None:
         """Inner maps shrink their input a little; maps into the residual stream start at 0."""
         scale_inner_maps(self)
-        self.silence_branches()
+        self.start_branches()
 
-    def silence_branches(self) -> None:
-        """Every map into the residual stream starts at 0."""
-        for block in self:
+    def start_branches(self) -> None:
+        """Starting weights of the maps into the residual stream, as the residual form wants them."""
+        for number, block in enumerate(self):
             for part in block.branches():
                 for projection in part.output_projections():  # type: ignore[operator]
-                    nn.init.zeros_(projection.weight)
+                    if self.silences:
+                        nn.init.zeros_(projection.weight)
+                    elif self.by_depth:
+                        nn.init.normal_(projection.weight, std=(2 * projection.in_features * (number + 1)) ** -0.5)
 
-    def forward(self, x: Tensor, geometry: Geometry, context: Any = None) -> Tensor:
-        """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at."""
-        for block in self:
-            x = block(x, geometry, context)
-        return x if self.norm is None else self.norm(x)
+    def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
+        """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
+        ``(b, n, c)`` what steers conditioned parts."""
+        if self.fewest_loops is not None and self.training:
+            x = self._drawn_loops(x, geometry, context, condition, self.fewest_loops)
+        else:
+            for number in self.order:
+                x = self[number](x, geometry, context, condition)
+        return x if self.norm is None else applied(self.norm, x, condition)
+
+    def _drawn_loops(self, x: Tensor, geometry: Geometry, context: Any, condition: Any, fewest: int) -> Tensor:
+        """Each row stops after a number of loops of its own. All are run: so there is one graph, whatever is drawn."""
+        wanted = torch.randint(fewest, self.loops + 1, (x.shape[0], 1, 1), device=x.device)
+        once = self.order[: len(self.order) // self.loops]
+        for loop in range(self.loops):
+            before = x
+            for number in once:
+                x = self[number](x, geometry, context, condition)
+            x = torch.where(wanted > loop, x, before)
+        return x
 
     def new_state(self, batch: int, geometry: Geometry, context: Any = None) -> StackState:
         """An empty state for canvases of this geometry; raises ``ValueError`` unless CAUSAL and without padding."""
@@ -123,33 +160,45 @@ class Stack(nn.Module):
             raise ValueError(f"only a CAUSAL network can be stepped; this one is {geometry.visibility.name}.")
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
-        mixers: list[MixerState] = [block.mixer.new_state(batch, geometry.count) for block in self]
-        crosses = [None if block.cross is None else block.cross.new_state(context) for block in self]  # type: ignore[operator]
-        return StackState(mixers, crosses, geometry)
+        return StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)
 
-    def step(self, x: Tensor, state: StackState) -> Tensor:
-        """The coming slots, ``(b, g, d) -> (b, g, d)``."""
+    def step(self, x: Tensor, state: StackState, condition: Tensor | None = None) -> Tensor:
+        """The coming slots, ``(b, g, d) -> (b, g, d)``; ``condition`` is ``(b, c)`` or ``(b, g, c)``."""
         if x.shape[1] == 1 and self.one_slot_is_right and not torch.is_grad_enabled():
             x = self._one_slot(x[:, 0], state)[:, None]
         else:
             part = state.geometry.narrow(state.length, x.shape[1])
-            for block, mixer_state, cross_state in zip(self, state.mixers, state.crosses, strict=True):
-                x = block.step(x, part, mixer_state, cross_state)
+            for number, states in zip(self.order, state.blocks, strict=True):
+                x = self[number].step(x, part, states, condition)
         state.length += x.shape[1]
-        return x if self.norm is None else self.norm(x)
+        return x if self.norm is None else applied(self.norm, x, condition)
 
     def _one_slot(self, x: Tensor, state: StackState) -> Tensor:
         """All blocks on one slot a row, ``(b, d) -> (b, d)``."""
         if state.singles is None:
-            blocks = zip(self, state.mixers, strict=True)
-            state.singles = [block.single(mixer, state.geometry) for block, mixer in blocks]
+            runs = zip(self.order, state.blocks, strict=True)
+            state.singles = [self[number].single(mixer, state.geometry) for number, (mixer, _) in runs]
         for mix, feed in state.singles:
             x = feed(mix(x))
         return x
 
 
+def branches(plan: Plan, cross: Cross | None) -> int:
+    """How many branches a block of this plan has."""
+    return (plan.mixer is not None) + (plan.feedforward is not None) + (plan.mixer is not None and cross is not None)
+
+
+def final_norm(config: Blocks) -> bool:
+    """Where each sum is normalised, the last one is too; otherwise a norm of its own ends the stack."""
+    return not config.residual.norm_after
+
+
 def scale_inner_maps(module: nn.Module) -> None:
-    """Every linear map in ``module`` shrinks its input a little."""
+    """Every linear map in ``module`` shrinks its input a little, unless a part that knows better says so in its
+    ``initialise()``."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.normal_(part.weight, std=INNER_SCALE * part.in_features**-0.5)
+    for part in module.modules():
+        if part is not module and not isinstance(part, Stack) and hasattr(part, "initialise"):
+            part.initialise()  # type: ignore[operator]

@@ -14,11 +14,16 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.feedforward.auxiliary import take_auxiliary_losses
+from semagram.feedforward.conditioned import applied, check_condition, condition_width
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Mixer, TokenShift
 from semagram.mixers.token_shift import TokenShiftState
-from semagram.models.stack import Blocks, Stack, StackState, scale_inner_maps
+from semagram.models.embedding import Embedding
+from semagram.models.head import Head, Transform
+from semagram.models.layers import Layers
+from semagram.models.residual import Residual
+from semagram.models.stack import Blocks, Stack, StackState, final_norm, scale_inner_maps
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,15 @@ class Transformer:
     dropout: float = 0.0
     """Share of features zeroed after the embedding and after each branch, in training."""
 
+    residual: Residual = field(default_factory=Residual)
+    """How a branch joins the residual stream: where norms stand, scales, gates, stochastic depth."""
+    layers: Layers = field(default_factory=Layers)
+    """Which branches stand in which order; shared, looped or alternating layers."""
+    embedding: Embedding = field(default_factory=Embedding)
+    """How a token enters the stream: positions, scales, norm, further tables."""
+    head: Head = field(default_factory=Head)
+    """How logits are read: bias, scale, a transform."""
+
     def __post_init__(self) -> None:
         self.blocks()  # refuses what does not fit
         if self.logit_cap is not None and not self.logit_cap > 0:
@@ -51,7 +65,16 @@ class Transformer:
 
     def blocks(self) -> Blocks:
         """What stands between embedding and head."""
-        return Blocks(self.width, self.depth, self.mixer, self.feedforward, self.norm, self.dropout)
+        return Blocks(
+            self.width,
+            self.depth,
+            self.mixer,
+            self.feedforward,
+            self.norm,
+            self.dropout,
+            self.residual,
+            self.layers,
+        )
 
     def visibilities(self) -> frozenset[Visibility]:
         """Those of its blocks."""
@@ -64,7 +87,7 @@ class Transformer:
             raise UserError(
                 f"a Transformer with mixer {type(self.mixer).__name__} cannot be {visibility.name}, only {allowed}."
             )
-        return TransformerNetwork(self, vocabulary_size, visibility)
+        return TransformerNetwork(self, vocabulary_size, visibility, layout)
 
 
 class TransformerState:
@@ -80,19 +103,26 @@ class TransformerState:
 class TransformerNetwork(nn.Module):
     """See ``Transformer``; a ``Network``."""
 
-    def __init__(self, config: Transformer, vocabulary_size: int, visibility: Visibility) -> None:
+    def __init__(self, config: Transformer, vocabulary_size: int, visibility: Visibility, layout: Layout) -> None:
         super().__init__()
         self.vocabulary_size = vocabulary_size
         self.visibility = visibility
-        self.logit_cap = config.logit_cap
-        self.embedding = nn.Embedding(vocabulary_size + 1, config.width)
-        self.shift = None if config.shift is None else config.shift.build(config.width)
-        self.embedding_norm = config.norm.build(config.width)
+        self.logit_cap, self.logit_scale = config.logit_cap, config.head.scale
+        entering, width = config.embedding, config.width
+        self.embedding = nn.Embedding(vocabulary_size + 1, entering.inner_width or width)
+        self.entry = None if entering.plain else entering.build(width, layout)
+        self.shift = None if config.shift is None else config.shift.build(width)
+        self.embedding_norm = config.norm.build(width) if entering.normalise else None
         self.dropout = nn.Dropout(config.dropout)
         # The stack goes by the name of its blocks, and its final norm stands here: so are the weights called in files.
-        self.blocks = Stack(config.blocks(), final=False)
-        self.norm = config.norm.build(config.width)
-        self.head = None if config.tied else nn.Linear(config.width, vocabulary_size, bias=False)
+        blocks = config.blocks()
+        self.blocks = Stack(blocks, final=False)
+        self.norm = config.norm.build(width) if final_norm(blocks) else None
+        self.transform = Transform(width, config.norm) if config.head.transform else None
+        self.head = None if config.tied else nn.Linear(width, vocabulary_size, bias=False)
+        self.head_bias = nn.Parameter(torch.zeros(vocabulary_size)) if config.head.bias else None
+        self.condition_width = condition_width(self)
+        """Features of the condition that the network must be given, or None."""
         self._initialise(config)
 
     def _initialise(self, config: Transformer) -> None:
@@ -101,21 +131,54 @@ class TransformerNetwork(nn.Module):
         nn.init.normal_(self.embedding.weight, std=config.width**-0.5 if config.tied else 1.0)
         if self.head is not None:
             nn.init.zeros_(self.head.weight)
-        self.blocks.silence_branches()
+        self.blocks.start_branches()
 
-    def forward(self, inputs: Tensor, geometry: Geometry) -> Tensor:
-        """``(b, n) -> (b, n, v)``."""
-        return self.logits(self.hidden(inputs, geometry))
+    def forward(
+        self,
+        inputs: Tensor,
+        geometry: Geometry,
+        condition: Tensor | None = None,
+        categories: Tensor | None = None,
+    ) -> Tensor:
+        """``(b, n) -> (b, n, v)``. ``condition (b, c)`` or ``(b, n, c)`` is for conditioned parts, ``categories
+        (b, n, tables)`` for an embedding with categories; either raises ``ValueError`` where it has no use."""
+        hidden = self.hidden(inputs, geometry, condition=condition, categories=categories)
+        return self.logits(hidden, condition)
 
-    def hidden(self, inputs: Tensor, geometry: Geometry, extra: Tensor | None = None) -> Tensor:
+    def hidden(
+        self,
+        inputs: Tensor,
+        geometry: Geometry,
+        extra: Tensor | None = None,
+        condition: Tensor | None = None,
+        categories: Tensor | None = None,
+    ) -> Tensor:
         """What the head reads, ``(b, n) -> (b, n, d)``; ``extra (b, n, d)`` is added to the embedding."""
-        x = self.embedding(inputs)
-        if extra is not None:
-            x = x + extra
+        x = self._entered(inputs, geometry, extra, condition, categories)
         if self.shift is not None:
             x = self.shift(x, geometry)
-        x = self.dropout(self.embedding_norm(x))
-        return self.norm(self.blocks(x, geometry))
+        x = self.blocks(self.dropout(self._normed(self.embedding_norm, x, condition)), geometry, None, condition)
+        return self._normed(self.norm, x, condition)
+
+    def _entered(
+        self,
+        inputs: Tensor,
+        geometry: Geometry,
+        extra: Tensor | None,
+        condition: Tensor | None,
+        categories: Tensor | None,
+    ) -> Tensor:
+        """The embedding before shift and norm, ``(b, n, d)``."""
+        check_condition(self.condition_width, condition)
+        x = self.embedding(inputs)
+        if self.entry is not None:
+            x = self.entry(x, geometry, categories)
+        elif categories is not None:
+            raise ValueError("categories are given, but the embedding has none.")
+        return x if extra is None else x + extra
+
+    def _normed(self, norm: nn.Module | None, x: Tensor, condition: Tensor | None) -> Tensor:
+        return x if norm is None else applied(norm, x, condition)
 
     def new_state(self, batch: int, geometry: Geometry) -> TransformerState:
         """An empty state for canvases of this geometry; raises ``ValueError`` unless CAUSAL."""
@@ -125,27 +188,51 @@ class TransformerNetwork(nn.Module):
         shift = None if self.shift is None else self.shift.new_state(batch, geometry.count)
         return TransformerState(stack, shift, geometry)
 
-    def step(self, inputs: Tensor, state: TransformerState) -> Tensor:
+    def step(
+        self,
+        inputs: Tensor,
+        state: TransformerState,
+        condition: Tensor | None = None,
+        categories: Tensor | None = None,
+    ) -> Tensor:
         """The coming slots, ``(b, g) -> (b, g, v)``."""
-        return self.logits(self.step_hidden(inputs, state))
+        hidden = self.step_hidden(inputs, state, condition=condition, categories=categories)
+        return self.logits(hidden, condition)
 
-    def step_hidden(self, inputs: Tensor, state: TransformerState, extra: Tensor | None = None) -> Tensor:
+    def step_hidden(
+        self,
+        inputs: Tensor,
+        state: TransformerState,
+        extra: Tensor | None = None,
+        condition: Tensor | None = None,
+        categories: Tensor | None = None,
+    ) -> Tensor:
         """``hidden`` of the coming slots, ``(b, g) -> (b, g, d)``."""
-        x = self.embedding(inputs)
-        if extra is not None:
-            x = x + extra
+        part = state.geometry  # what stands where matters to an entry only
+        if self.entry is not None:
+            part = part.narrow(state.length, inputs.shape[1])
+        x = self._entered(inputs, part, extra, condition, categories)
         if self.shift is not None and state.shift is not None:
-            x = self.shift.step(x, state.geometry, state.shift)
-        x = self.blocks.step(self.embedding_norm(x), state.stack)
+            x = self.shift.step(x, part, state.shift)
+        x = self.blocks.step(self._normed(self.embedding_norm, x, condition), state.stack, condition)
         state.length = state.stack.length
-        return self.norm(x)
+        return self._normed(self.norm, x, condition)
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
         """The head: ``(..., d) -> (..., v)``."""
-        if self.head is None:
-            logits = nn.functional.linear(hidden, self.embedding.weight[: self.vocabulary_size])
-        else:
+        if self.transform is not None:
+            hidden = self.transform(hidden, condition)
+        if self.head is not None:
             logits = self.head(hidden)
+        else:
+            table = self.embedding.weight[: self.vocabulary_size]
+            if self.entry is not None:
+                hidden, table = self.entry.back(hidden), self.entry.table(table)
+            logits = nn.functional.linear(hidden, table)
+        if self.head_bias is not None:
+            logits = logits + self.head_bias
+        if self.logit_scale != 1.0:
+            logits = logits * self.logit_scale
         if self.logit_cap is not None:
             logits = torch.tanh(logits * (1.0 / self.logit_cap)) * self.logit_cap
         return logits
