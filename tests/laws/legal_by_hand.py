@@ -10,7 +10,7 @@ from typing import Any
 
 from laws import legal
 from laws.legal import WIDTH
-from semagram.feedforward import Gated, LayerNorm
+from semagram.feedforward import AdaptiveRMSNorm, Gated, LayerNorm
 from semagram.mixers import Convolution, CrossAttention, Rotary, Segments
 from semagram.models import (
     Blocks,
@@ -26,7 +26,8 @@ from semagram.models import (
     Vision,
 )
 from semagram.models.continuous import Gaussian
-from semagram.models.patches import LearnedPatches, SinusoidalPatches
+from semagram.models.embedding import SinusoidalPositions
+from semagram.models.patches import LearnedPatches
 from semagram.models.pooling import AttentionPool
 
 SMALL = Blocks(width=WIDTH, depth=1)
@@ -67,7 +68,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (CrossStack, "width"): (24,),
     (Vision, "image"): ((6, 6),),
     (Vision, "patch"): ((4, 3), (1, 2)),
-    (Vision, "positions"): (LearnedPatches(), SinusoidalPatches(), SinusoidalPatches(10.0)),
+    (Vision, "positions"): (LearnedPatches(), SinusoidalPositions(), SinusoidalPositions(10.0)),
     (Vision, "patch_dropout"): (0.5,),
     (EncoderDecoder, "encoder"): (
         Encoder(4, Blocks(24, 2)),
@@ -93,15 +94,16 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (CrossAttention, {"heads": 4, "key_value_heads": 3}, "must divide"),
     (CrossAttention, {"sharpness": 0.0}, "above 0"),
     (Encoder, {"vocabulary_size": 0}, "at least 1"),
-    (Encoder, {"blocks": Blocks(mixer=Convolution())}, "Convolution cannot be FULL"),
+    (Encoder, {"blocks": Blocks(mixer=Convolution())}, "FULL, and mixer Convolution cannot"),
     (VectorEncoder, {"features": 0}, "at least 1"),
     (Vision, {"patch": (3, 4)}, "do not fill"),
     (Vision, {"registers": -1}, "0 or more"),
     (Vision, {"patch_dropout": 1.0}, "not including, 1"),
-    (SinusoidalPatches, {"base": 1.0}, "above 1"),
     (Perceiver, {"latents": 0}, "at least 1"),
     (Perceiver, {"base": 1.0}, "above 1"),
     (CrossStack, {"depth": 0}, "at least 1"),
+    (Encoder, {"blocks": Blocks(norm=AdaptiveRMSNorm())}, "AdaptiveRMSNorm needs one"),
+    (MultiStream, {"blocks": Blocks(norm=AdaptiveRMSNorm())}, "AdaptiveRMSNorm needs one"),
     (Decoder, {"logit_cap": 0.0}, "above 0"),
     (Classifier, {"classes": 0}, "at least 1"),
     (AttentionPool, {"queries": 0}, "at least 1"),

@@ -160,7 +160,7 @@ def test_attention_pooling() -> None:
 @pytest.mark.parametrize("registers", [0, 2])
 def test_vision_classifier(registers: int) -> None:
     plain = blocks(NoPositions(), norm=LayerNorm())
-    vision = Vision((8, 8), (4, 4), 3, plain, LearnedPatches(), patch_norm=True, registers=registers)
+    vision = Vision((8, 8), (4, 4), 3, plain, positions=LearnedPatches(), patch_norm=True, registers=registers)
     ours = built(Classifier(vision, 5))
     layers = peers.Encoder(**{k: v for k, v in THEIRS.items() if k != "use_rmsnorm"})
     peer = peers.ViTransformerWrapper(

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
-from semagram.models.encoder import checked_keep, must_look_back
+from semagram.models.demands import checked_keep, checked_vectors, must_be
 from semagram.models.stack import Blocks, StackState
-from semagram.models.vectors import checked_vectors
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Continuous:
     def __post_init__(self) -> None:
         if self.features < 1 or (self.outputs is not None and self.outputs < 1):
             raise UserError(f"features and outputs must be at least 1, got {self.features} and {self.outputs}.")
-        must_look_back(self.blocks, "a Continuous network")
+        must_be(Visibility.CAUSAL, self.blocks, "a Continuous network")
 
     def build(self) -> ContinuousNetwork:
         """The network, with its starting weights."""

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.layouts import Sequence
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
 from semagram.mixers.cross_attention import CrossAttention
-from semagram.models.encoder import must_look_back
+from semagram.models.demands import Places, checked_places, must_be
 from semagram.models.stack import Blocks, StackState
 
 
@@ -36,9 +37,11 @@ class Decoder:
     """Use the embedding's rows as the head's."""
     logit_cap: float | None = 15.0
     """Soft limit of the logits, cap * tanh(logits / cap); none: no limit."""
+    positions: Places | None = None
+    """Add to each token where it stands; none: only the mixers know (rotary attention, say)."""
 
     def __post_init__(self) -> None:
-        must_look_back(self.blocks, "a Decoder")
+        must_be(Visibility.CAUSAL, self.blocks, "a Decoder")
         if self.logit_cap is not None and not self.logit_cap > 0:
             raise UserError(f"decoder.logit_cap must be above 0 or none, got {self.logit_cap}.")
 
@@ -50,8 +53,9 @@ class Decoder:
 class DecoderState:
     """The state of the stack; ``length`` slots of the text are read (the prefix does not count)."""
 
-    def __init__(self, stack: StackState, table: Tensor | None) -> None:
+    def __init__(self, stack: StackState, geometry: Geometry, table: Tensor | None) -> None:
         self.stack = stack
+        self.geometry = geometry
         self.table = table
         self.before = stack.length
 
@@ -76,6 +80,8 @@ class DecoderNetwork(nn.Module):
         self.looks = config.cross is not None
         self.embedding = nn.Embedding(vocabulary_size + 1, self.width) if own_table else None
         self.embedding_norm = config.blocks.norm.build(self.width)
+        self.positions = config.positions
+        self.places = None if config.positions is None else config.positions.build(self.width, Sequence(1))
         self.dropout = nn.Dropout(config.blocks.dropout)
         self.stack = config.blocks.build(fitted(config.cross, self.width, context_width))
         self.head = None if config.tied else nn.Linear(self.width, vocabulary_size, bias=False)
@@ -98,7 +104,7 @@ class DecoderNetwork(nn.Module):
         front. table: the embedding ``(v + 1, d)``, for a network that has none of its own.
         """
         geometry = geometry or Geometry.line(inputs.shape[1], Visibility.CAUSAL, like=inputs)
-        x = self._embedded(inputs, table)
+        x = self._embedded(inputs, geometry, table)
         if prefix is not None:
             x = torch.cat([self._checked(prefix, len(inputs)).features, x], dim=1)
             geometry = in_front(geometry, prefix)
@@ -114,16 +120,16 @@ class DecoderNetwork(nn.Module):
         table: Tensor | None = None,
     ) -> DecoderState:
         """A state whose context's keys and values are made and whose prefix is read. ``ValueError`` for padding."""
-        if prefix is not None:
-            geometry = in_front(geometry, self._checked(prefix, batch))
-        state = self.stack.new_state(batch, geometry, self._context(context, batch, geometry))
+        whole = geometry if prefix is None else in_front(geometry, self._checked(prefix, batch))
+        state = self.stack.new_state(batch, whole, self._context(context, batch, whole))
         if prefix is not None:
             self.stack.step(prefix.features, state)
-        return DecoderState(state, table)
+        return DecoderState(state, geometry, table)
 
     def step(self, inputs: Tensor, state: DecoderState) -> Tensor:
         """The coming slots, ``(b, g) -> (b, g, v)``."""
-        return self.logits(self.stack.step(self._embedded(inputs, state.table), state.stack), state.table)
+        part = state.geometry.narrow(state.length, inputs.shape[1])
+        return self.logits(self.stack.step(self._embedded(inputs, part, state.table), state.stack), state.table)
 
     def logits(self, hidden: Tensor, table: Tensor | None = None) -> Tensor:
         """The head: ``(..., d) -> (..., v)``."""
@@ -141,8 +147,12 @@ class DecoderNetwork(nn.Module):
         assert self.embedding is not None, "this decoder's embedding belongs to its encoder"
         return self.embedding.weight
 
-    def _embedded(self, inputs: Tensor, table: Tensor | None) -> Tensor:
-        return self.embedding_norm(nn.functional.embedding(inputs, self._table(table)))
+    def _embedded(self, inputs: Tensor, geometry: Geometry, table: Tensor | None) -> Tensor:
+        x = nn.functional.embedding(inputs, self._table(table))
+        if self.places is not None:
+            checked_places(self.positions, geometry)
+            x = x + self.places(geometry)
+        return self.embedding_norm(x)
 
     def _checked(self, prefix: Context, batch: int) -> Context:
         """The prefix; ``UserError`` unless it is ``(b, p, d)``."""

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.layouts import Sequence
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
+from semagram.models.demands import Places, checked_keep, checked_places, must_be
 from semagram.models.stack import Blocks
 
 
@@ -29,13 +31,15 @@ class Encoder:
     """Ids of the source, 0 .. this - 1; bytes by default."""
     blocks: Blocks = field(default_factory=Blocks)
     """Width, depth and what the blocks are made of."""
+    positions: Places | None = None
+    """Add to each token where it stands; none: only the mixers know (rotary attention, say)."""
     class_token: bool = False
     """Begin with a learned vector, which pooling ``First`` reads."""
 
     def __post_init__(self) -> None:
         if self.vocabulary_size < 1:
             raise UserError(f"encoder.vocabulary_size must be at least 1, got {self.vocabulary_size}.")
-        must_see_everything(self.blocks, "an Encoder")
+        must_be(Visibility.FULL, self.blocks, "an Encoder")
 
     @property
     def width(self) -> int:
@@ -45,27 +49,6 @@ class Encoder:
     def build(self) -> EncoderNetwork:
         """The module, with its starting weights."""
         return EncoderNetwork(self)
-
-
-def must_see_everything(blocks: Blocks, who: str) -> None:
-    """Raise ``UserError`` unless blocks can be FULL."""
-    if Visibility.FULL not in blocks.visibilities():
-        raise UserError(f"{who} sees in all directions, but mixer {type(blocks.mixer).__name__} cannot be FULL.")
-
-
-def must_look_back(blocks: Blocks, who: str) -> None:
-    """Raise ``UserError`` unless blocks can be CAUSAL."""
-    if Visibility.CAUSAL not in blocks.visibilities():
-        raise UserError(f"{who} writes in order, but mixer {type(blocks.mixer).__name__} cannot be CAUSAL.")
-
-
-def checked_keep(keep: Tensor | None, rows: int, count: int) -> Tensor | None:
-    """``keep`` as it is; ``UserError`` unless it is bool ``(b, n)`` (True: counts) or None."""
-    if keep is not None and (keep.dtype != torch.bool or tuple(keep.shape) != (rows, count)):
-        raise UserError(
-            f"keep must be bool {(rows, count)}, True where a position counts; got {keep.dtype} {tuple(keep.shape)}."
-        )
-    return keep
 
 
 class EncoderNetwork(nn.Module):
@@ -78,6 +61,8 @@ class EncoderNetwork(nn.Module):
         # One row more than ids: the reserved id, for sources in which something is hidden.
         self.embedding = nn.Embedding(config.vocabulary_size + 1, config.width)
         self.embedding_norm = config.blocks.norm.build(config.width)
+        self.positions = config.positions
+        self.places = None if config.positions is None else config.positions.build(config.width, Sequence(1))
         self.class_token = nn.Parameter(torch.randn(1, config.width)) if config.class_token else None
         self.dropout = nn.Dropout(config.blocks.dropout)
         self.stack = config.blocks.build()
@@ -92,7 +77,11 @@ class EncoderNetwork(nn.Module):
             geometry = Geometry.line(ids.shape[1], Visibility.FULL, keep, like=ids)
         elif keep is not None:
             raise UserError("give keep as part of the geometry, or no geometry.")
-        x = self.embedding_norm(self.embedding(ids))
+        x = self.embedding(ids)
+        if self.places is not None:
+            checked_places(self.positions, geometry)
+            x = x + self.places(geometry)
+        x = self.embedding_norm(x)
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(len(ids), -1, -1), x], dim=1)
             geometry = with_class_token(geometry)

@@ -19,7 +19,8 @@ from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
 from semagram.models.decoder import Decoder, DecoderNetwork, DecoderState
-from semagram.models.encoder import Encoder, EncoderNetwork, checked_keep
+from semagram.models.demands import checked_keep
+from semagram.models.encoder import Encoder, EncoderNetwork
 from semagram.models.encodings import Encoding
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
-from semagram.models.encoder import checked_keep
+from semagram.models.demands import checked_keep, conditioned
 from semagram.models.stack import Blocks, StackState
 
 
@@ -37,6 +37,8 @@ class MultiStream:
         names = [name for name, _ in self.streams]
         if not names or len(set(names)) != len(names) or any(size < 1 for _, size in self.streams):
             raise UserError(f"streams need names, each once, and vocabularies of at least 1; got {self.streams}.")
+        if (part := conditioned(self.blocks)) is not None:
+            raise UserError(f"a MultiStream is given no condition, and {part} needs one; use it in a Transformer.")
         if any(not name.isidentifier() for name in names):
             raise UserError(f"a stream's name must be a word of letters, digits and _, got {names}.")
 

@@ -2,8 +2,7 @@
 
     image (b, c, H, W) -> patches (b, (H / p)(W / q), p q c), row by row; each patch by rows, columns, then channels
 
-An Image is Worth 16x16 Words (arXiv 2010.11929). Positions may be a learned table, or fixed waves over both axes
-(SimpleViT, 2205.01580); rotary positions over two axes are the attention's affair and need nothing here.
+An Image is Worth 16x16 Words (arXiv 2010.11929).
 """
 
 from __future__ import annotations
@@ -14,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
-from semagram.models.waves import waves
+from semagram.layouts import Grid
+from semagram.layouts.geometry import Geometry
 
 
 @dataclass(frozen=True)
 class LearnedPatches:
     """A learned vector for each patch of an image of one size."""
 
-    def build(self, rows: int, columns: int, width: int) -> LearnedPatchPositions:
-        """The table."""
-        return LearnedPatchPositions(rows, columns, width)
+    def build(self, width: int, layout: Grid) -> LearnedPatchPositions:
+        """The table, of as many patches as the layout has cells."""
+        return LearnedPatchPositions(layout.height, layout.width, width)
 
 
 class LearnedPatchPositions(nn.Module):
@@ -35,44 +35,15 @@ class LearnedPatchPositions(nn.Module):
         self.embedding = nn.Embedding(rows * columns, width)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
-    def forward(self, coords: Tensor) -> Tensor:
+    def forward(self, geometry: Geometry) -> Tensor:
         """Patches at ``(n, 2)`` -> ``(n, d)``. ``UserError`` for an image larger than the table."""
+        coords = geometry.coords
         if bool((coords.amax(0) >= torch.tensor([self.rows, self.columns], device=coords.device)).any()):
             raise UserError(
                 f"learned positions know {self.rows} x {self.columns} patches; for images of any size use "
-                f"SinusoidalPatches, or rotary attention with NoPositions."
+                f"SinusoidalPositions, or none with rotary attention."
             )
         return self.embedding(coords[:, 0] * self.columns + coords[:, 1])
-
-
-@dataclass(frozen=True)
-class SinusoidalPatches:
-    """Fixed waves over rows and columns: sin and cos of coordinate / base^(k / planes), an equal share an axis."""
-
-    base: float = 10_000.0
-    """Ratio between the longest and the shortest wave."""
-
-    def __post_init__(self) -> None:
-        if not self.base > 1.0:
-            raise UserError(f"sinusoidal base must be above 1, got {self.base}.")
-
-    def build(self, rows: int, columns: int, width: int) -> SinusoidalPatchPositions:
-        """The waves; ``UserError`` unless the width can be shared out evenly."""
-        if width % 4 != 0:
-            raise UserError(f"sinusoidal positions over two axes need a width divisible by 4, got {width}.")
-        return SinusoidalPatchPositions(self.base, width)
-
-
-class SinusoidalPatchPositions(nn.Module):
-    """See ``SinusoidalPatches``; it has no weights."""
-
-    def __init__(self, base: float, width: int) -> None:
-        super().__init__()
-        self.base, self.width = base, width
-
-    def forward(self, coords: Tensor) -> Tensor:
-        """Patches at ``(n, 2)`` -> ``(n, d)``: sin y, cos y, sin x, cos x, each d / 4 wide."""
-        return waves(coords, self.width, self.base)
 
 
 def cut(image: Tensor, patch: tuple[int, int], channels: int) -> Tensor:

@@ -16,18 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
-from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
+from semagram.feedforward import MLP, Feedforward, RMSNorm
+from semagram.feedforward.kinds_of_norm import PlainNorm
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
 from semagram.mixers.cross_attention import CrossAttention
 from semagram.mixers.rotary import Rotary
 from semagram.models.decoder import fitted
-from semagram.models.encoder import Encoder, must_see_everything
+from semagram.models.demands import must_be
+from semagram.models.embedding import sinusoids
+from semagram.models.encoder import Encoder
 from semagram.models.stack import Blocks, scale_inner_maps
 from semagram.models.vectors import VectorEncoder
 from semagram.models.vision import Vision
-from semagram.models.waves import waves
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class CrossStack:
     """How it looks."""
     feedforward: Feedforward = field(default_factory=MLP)
     """What is computed at each position."""
-    norm: Norm = field(default_factory=RMSNorm)
+    norm: PlainNorm = field(default_factory=RMSNorm)
     """Normalisation before each branch and at the end."""
 
     def __post_init__(self) -> None:
@@ -116,7 +118,7 @@ class Perceiver:
             raise UserError(f"looks and blocks need one width, got {self.looks.width} and {self.blocks.width}.")
         if isinstance(self.looks.cross.positions, Rotary):
             raise UserError("latents stand nowhere, so their cross-attention cannot be Rotary: NoPositions.")
-        must_see_everything(self.blocks, "a Perceiver")
+        must_be(Visibility.FULL, self.blocks, "a Perceiver")
 
     @property
     def width(self) -> int:
@@ -143,6 +145,6 @@ class PerceiverNetwork(nn.Module):
         """Whatever the encoder reads -> features ``(b, k, d)``, all of which count."""
         seen = self.encoder(source, keep)
         if seen.coords is not None:
-            seen = replace(seen, features=seen.features + waves(seen.coords, seen.features.shape[2], self.base))
+            seen = replace(seen, features=seen.features + sinusoids(seen.coords, seen.features.shape[2], self.base))
         x = self.looks(self.latents.expand(len(seen.features), -1, -1), seen)
         return Context(self.stack(x, Geometry.line(x.shape[1], Visibility.FULL, like=source)))

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.layouts import Sequence
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
-from semagram.models.encoder import checked_keep, must_see_everything
+from semagram.models.demands import Places, checked_keep, checked_vectors, must_be
 from semagram.models.stack import Blocks
 
 
@@ -28,11 +29,13 @@ class VectorEncoder:
     """Numbers a position, i."""
     blocks: Blocks = field(default_factory=Blocks)
     """Width, depth and what the blocks are made of."""
+    positions: Places | None = None
+    """Add to each vector where it stands; none: only the mixers know (rotary attention, say)."""
 
     def __post_init__(self) -> None:
         if self.features < 1:
             raise UserError(f"encoder.features must be at least 1, got {self.features}.")
-        must_see_everything(self.blocks, "a VectorEncoder")
+        must_be(Visibility.FULL, self.blocks, "a VectorEncoder")
 
     @property
     def width(self) -> int:
@@ -52,6 +55,7 @@ class VectorEncoderNetwork(nn.Module):
         self.features = config.features
         self.embedding = nn.Linear(config.features, config.width)
         self.embedding_norm = config.blocks.norm.build(config.width)
+        self.places = None if config.positions is None else config.positions.build(config.width, Sequence(1))
         self.dropout = nn.Dropout(config.blocks.dropout)
         self.stack = config.blocks.build()
 
@@ -59,12 +63,7 @@ class VectorEncoderNetwork(nn.Module):
         """``(b, n, i)`` -> features ``(b, n, d)``; ``keep (b, n)`` is False at padding."""
         rows, count = checked_vectors(vectors, self.features).shape[:2]
         geometry = Geometry.line(count, Visibility.FULL, checked_keep(keep, rows, count), like=vectors)
-        x = self.dropout(self.embedding_norm(self.embedding(vectors)))
+        x = self.embedding(vectors)
+        x = x if self.places is None else x + self.places(geometry)
+        x = self.dropout(self.embedding_norm(x))
         return Context(self.stack(x, geometry), keep, geometry.coords)
-
-
-def checked_vectors(vectors: Tensor, features: int) -> Tensor:
-    """``vectors`` as they are; ``UserError`` unless they are ``(b, n, features)``."""
-    if vectors.dim() != 3 or vectors.shape[2] != features:
-        raise UserError(f"vectors must be (b, n, {features}), got {tuple(vectors.shape)}.")
-    return vectors

@@ -2,7 +2,8 @@
 
     features = stack([class; norm(W patch + w) + positions; registers]) (b, n, d), FULL visibility
 
-Positions: rotary over rows and columns by default (the attention's), a learned table or fixed waves besides or instead.
+Positions: rotary over rows and columns by default (the attention's), a learned
+table or fixed waves (SimpleViT, 2205.01580) besides or instead.
 Registers (2309.16588) are learned vectors that give the network room to compute; they stand beyond the page's corner
 and are not given out. Patch dropout (2208.07220, 2212.00794) trains on a random part of the patches, one draw a batch.
 Norm before the projection: Dual PatchNorm (2302.01327). Tested against x-transformers' ``ViTransformerWrapper``.
@@ -16,15 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.layouts import Grid
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
-from semagram.mixers.rotary import NoPositions
-from semagram.models.encoder import checked_keep, must_see_everything
-from semagram.models.patches import LearnedPatches, SinusoidalPatches, cut
+from semagram.models.demands import checked_keep, must_be
+from semagram.models.embedding import SinusoidalPositions
+from semagram.models.patches import LearnedPatches, cut
 from semagram.models.stack import Blocks
-
-PatchPositions = NoPositions | LearnedPatches | SinusoidalPatches
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Vision:
     """Colours of a pixel."""
     blocks: Blocks = field(default_factory=Blocks)
     """Width, depth and what the blocks are made of; rotary attention sees rows and columns."""
-    positions: PatchPositions = field(default_factory=NoPositions)
-    """What is added to each patch for its place."""
+    positions: LearnedPatches | SinusoidalPositions | None = None
+    """Add to each patch where it stands; none: only the mixers know (rotary attention, say)."""
     patch_norm: bool = False
     """Normalise the pixels of each patch before they are projected."""
     class_token: bool = False
@@ -62,7 +62,7 @@ class Vision:
             raise UserError(f"vision registers must be 0 or more, got {self.registers}.")
         if not 0.0 <= self.patch_dropout < 1.0:
             raise UserError(f"vision patch_dropout must be from 0 up to, not including, 1; got {self.patch_dropout}.")
-        must_see_everything(self.blocks, "a Vision encoder")
+        must_be(Visibility.FULL, self.blocks, "a Vision encoder")
 
     @property
     def width(self) -> int:
@@ -86,7 +86,7 @@ class VisionNetwork(nn.Module):
         self.embedding = nn.Linear(pixels, width)
         self.embedding_norm = c.blocks.norm.build(width)
         rows, columns = c.image[0] // c.patch[0], c.image[1] // c.patch[1]
-        self.positions = None if isinstance(c.positions, NoPositions) else c.positions.build(rows, columns, width)
+        self.positions = None if c.positions is None else c.positions.build(width, Grid(rows, columns))
         self.class_token = nn.Parameter(torch.randn(1, width)) if c.class_token else None
         self.registers = nn.Parameter(torch.randn(c.registers, width)) if c.registers else None
         self.dropout = nn.Dropout(c.blocks.dropout)
@@ -110,7 +110,7 @@ class VisionNetwork(nn.Module):
             patches, coords, keep = patches[:, chosen], coords[chosen], None if keep is None else keep[:, chosen]
         x = self.embedding_norm(self.embedding(patches if self.patch_norm is None else self.patch_norm(patches)))
         if self.positions is not None:
-            x = x + self.positions(coords)
+            x = x + self.positions(Geometry(coords, coords[:, 0], Visibility.FULL))
         return self._seen(self.dropout(x), coords, keep)
 
     def _seen(self, x: Tensor, coords: Tensor, keep: Tensor | None) -> Context:
