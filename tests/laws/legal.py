@@ -37,6 +37,7 @@ from semagram.mixers import (
     NoPositions,
     NTKAware,
     Rotary,
+    Segments,
     Sigmoid,
     TokenShift,
     TopK,
@@ -64,6 +65,7 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
     TokenShift: {CAUSAL, FULL},
+    Segments: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -73,6 +75,8 @@ NARROWED: dict[type, Callable[[Any], bool]] = {
     ),
 }
 """Configurations that look back only, of mixers that can do more."""
+COUNTS_SLOTS: set[type] = {Segments}
+"""Mixers whose borders are counted from the first slot: padding before a text moves them (what is in it does not)."""
 
 BASELINES: dict[type, Callable[[], Any]] = {
     Sequence: lambda: Sequence(7),
@@ -83,6 +87,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Convolution: lambda: Convolution(kernel=3),
+    Segments: lambda: Segments(segment=3, memory=2),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
     ScaleNorm: lambda: ScaleNorm(epsilon=1e-3),
@@ -200,6 +205,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Window, "size"): (2,),
     (Window, "dilation"): (2,),
     (Convolution, "kernel"): (1, 2, 5),
+    (Segments, "mixer"): (Attention(heads=2), Attention(positions=NoPositions()), Attention(key_value_heads=2)),
+    (Segments, "segment"): (1, 2, 64),
+    (Segments, "memory"): (0, 1, 5, 64),
     (Transformer, "width"): (24, 32),
     (Transformer, "depth"): (0, 2),
     (Transformer, "dropout"): (0.0, 0.5),
@@ -332,6 +340,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Window, {"dilation": 0}, "at least 1"),
     (Window, {"size": 1, "dilation": 2}, "no effect"),
     (Convolution, {"kernel": 0}, "at least 1"),
+    (Segments, {"segment": 0}, "at least 1"),
+    (Segments, {"memory": -1}, "0 slots or more"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),
     (RMSNorm, {"epsilon": -1.0}, "above 0"),
@@ -411,6 +421,15 @@ def model_visibilities(model: Any) -> set[Visibility]:
         return set(model.visibilities())
     turns = (model.mixer, *(model.layers.alternate if isinstance(model, Transformer) else ()))
     return set.intersection(*(visibilities(mixer) for mixer in turns)) - {OTHERS}
+
+
+def counts_slots(model: Any) -> bool:
+    """True where leading padding rightly changes what a slot may see."""
+    if isinstance(model, Hybrid):
+        return counts_slots(model.network)
+    model = model.decoder.blocks if hasattr(model, "decoder") else model
+    turns = (getattr(model, "mixer", None), *(model.layers.alternate if hasattr(model, "layers") else ()))
+    return any(type(mixer) in COUNTS_SLOTS for mixer in turns)
 
 
 def part_visibilities(name: str, part: Any) -> set[Visibility]:

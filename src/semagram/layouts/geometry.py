@@ -56,6 +56,7 @@ class Geometry:
         self._tables: dict[Hashable, Tables] = {}
         self._whole: Geometry | None = None
         self._start = 0
+        self._windows: dict[tuple[int, int], Geometry] = {}
 
     @classmethod
     def of(cls, positions: Positions, visibility: Visibility, keep: Tensor | None = None) -> Geometry:
@@ -65,6 +66,22 @@ class Geometry:
             return cls(positions.coords, everything, visibility, keep)
         order = positions.order()
         return cls(positions.coords[order], order, visibility, keep)
+
+    @classmethod
+    def line(
+        cls,
+        count: int,
+        visibility: Visibility,
+        keep: Tensor | None = None,
+        *,
+        start: int = 0,
+        like: Tensor | None = None,
+    ) -> Geometry:
+        """A plain line of ``count`` slots at coordinates ``start, start + 1, ...``, on the device of ``like``."""
+        import torch
+
+        slots = torch.arange(count, device=None if like is None else like.device)
+        return cls((slots + start)[:, None], slots, visibility, keep)
 
     @property
     def count(self) -> int:
@@ -95,6 +112,24 @@ class Geometry:
         part._start = self._start + start
         part.pairs, part.prefix = self.pairs, self.prefix  # of the whole canvas: read by slot numbers
         return part
+
+    def window(self, start: int, count: int) -> Geometry:
+        """Slots of the whole canvas (``start`` counts from this part's first, and may be negative) as a canvas of their
+        own, with their own tables; made once and shared by all layers."""
+        whole, at = (self, start) if self._whole is None else (self._whole, self._start + start)
+        stop = at + count
+        if not 0 <= at <= stop <= whole.count:
+            raise ValueError(f"slots {at} .. {stop - 1} are not all on a canvas of {whole.count}.")
+        found = whole._windows.get((at, count))
+        if found is None:
+            keep = None if whole.keep is None else whole.keep[:, at:stop]
+            found = Geometry(whole.coords[at:stop], whole.order[at:stop], whole.visibility, keep)
+            whole._windows[at, count] = found
+        return found
+
+    def ahead(self, start: int) -> int:
+        """How many slots the whole canvas has from this part's slot ``start`` on."""
+        return self.count - start if self._whole is None else self._whole.count - self._start - start
 
     def to(self, device: object) -> Geometry:
         """The same cells on another device (tables are made afresh there)."""

@@ -9,19 +9,24 @@ from semagram.mixers.attention_parts.gate import Gate
 from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
 from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
+from semagram.mixers.context import Context
 from semagram.mixers.convolution import Convolution
+from semagram.mixers.cross_attention import CrossAttention
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
+from semagram.mixers.segments import Segments
 from semagram.mixers.token_shift import TokenShift
 
-Mixer = Attention | Convolution | TokenShift
+Mixer = Attention | Convolution | TokenShift | Segments
 
 __all__ = [
     "ALiBi",
     "Attention",
     "Bias",
     "BucketedBias",
+    "Context",
     "Convolution",
+    "CrossAttention",
     "DynamicBias",
     "Entmax15",
     "Everything",
@@ -37,6 +42,7 @@ __all__ = [
     "Reach",
     "Rotary",
     "Scaling",
+    "Segments",
     "Sigmoid",
     "Sink",
     "Softmax",

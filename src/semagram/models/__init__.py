@@ -1,8 +1,43 @@
-"""WIRING: from ids to logits, one file a kind."""
+"""WIRING: from ids to logits, one file a kind.
 
+``Model`` are the networks of texts, which experiments choose from. The others need a source, or read and write
+something else than ids; they are built and trained by hand (docs/models.md).
+"""
+
+from semagram.models.classifier import Classifier
+from semagram.models.continuous import Continuous
+from semagram.models.decoder import Decoder
+from semagram.models.encoder import Encoder
+from semagram.models.encoder_decoder import EncoderDecoder
+from semagram.models.encodings import Encoding
 from semagram.models.hybrid import Hybrid
+from semagram.models.multistream import MultiStream
+from semagram.models.perceiver import CrossStack, Perceiver
+from semagram.models.stack import Blocks
 from semagram.models.transformer import Transformer
+from semagram.models.vectors import VectorEncoder
+from semagram.models.vision import Vision
 
 Model = Transformer | Hybrid
 
-__all__ = ["Hybrid", "Model", "Transformer"]
+ByHand = Decoder | EncoderDecoder | Classifier | CrossStack | Continuous | MultiStream
+"""Models beside those of texts."""
+
+__all__ = [
+    "Blocks",
+    "ByHand",
+    "Classifier",
+    "Continuous",
+    "CrossStack",
+    "Decoder",
+    "Encoder",
+    "EncoderDecoder",
+    "Encoding",
+    "Hybrid",
+    "Model",
+    "MultiStream",
+    "Perceiver",
+    "Transformer",
+    "VectorEncoder",
+    "Vision",
+]
