@@ -226,8 +226,13 @@ class TrainedModel:
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> TrainedModel:
-    """The trained model in ``folder`` (a run, or what ``save`` wrote); raises ``UserError`` when it is none."""
+    """The trained model in ``folder`` (a run, what ``save`` wrote, or a Hugging Face model); ``UserError`` when it is
+    none."""
     folder = Path(folder)
+    if (folder / CONFIG).is_file() and "model_type" in read_json(folder / CONFIG):
+        from semagram.hub.hugging_face import load as load_hugging_face
+
+        return load_hugging_face(folder, device=device)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; a run is the folder that 'semagram train --out' made.")
     missing = [name for name in (CONFIG, TOKENIZER, WEIGHTS) if not (folder / name).is_file()]

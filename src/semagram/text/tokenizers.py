@@ -11,11 +11,12 @@ from semagram.errors import UserError, nearest
 from semagram.text.bpe import BPE, BPETokenizer
 from semagram.text.byte_tokens import Bytes, ByteTokenizer
 from semagram.text.characters import Characters, CharacterTokenizer
+from semagram.text.pretrained import Pretrained, PretrainedTokenizer
 from semagram.text.tokenizer import Tokenizer
 
-TokenizerConfig = Characters | Bytes | BPE
+TokenizerConfig = Characters | Bytes | BPE | Pretrained
 
-_KINDS = ("characters", "bytes", "bpe")
+_KINDS = ("characters", "bytes", "bpe", "pretrained")
 
 
 def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
@@ -27,6 +28,8 @@ def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
             return ByteTokenizer()
         case {"kind": "bpe", "merges": list(merges), **rest} if not rest:
             return _bpe(merges)
+        case {"kind": "pretrained", "size": int(size), "description": str(description), **rest} if not rest:
+            return PretrainedTokenizer(description, size)
         case {"kind": str(kind)} if kind not in _KINDS:
             raise UserError(f'"{kind}" is no kind of tokenizer; allowed: {", ".join(_KINDS)}.{nearest(kind, _KINDS)}')
         case _:

@@ -1,0 +1,24 @@
+"""The families of checkpoints that are read: each one function from settings and tensors to a ``Checkpoint``."""
+
+from collections.abc import Callable
+
+from semagram.hub.checkpoint import Checkpoint
+from semagram.hub.families import bert, gpt, llama
+from semagram.hub.settings import Settings
+from semagram.hub.tensors import Tensors
+
+Family = Callable[[Settings, Tensors], Checkpoint]
+
+FAMILIES: dict[str, Family] = {
+    "bert": bert.bert,
+    "bloom": gpt.bloom,
+    "distilbert": bert.distilbert,
+    "falcon": gpt.falcon,
+    "gpt2": gpt.gpt2,
+    "gpt_neox": gpt.gpt_neox,
+    "gptj": gpt.gptj,
+    "opt": gpt.opt,
+    "roberta": bert.roberta,
+    **dict.fromkeys(llama.KINDS, llama.read),
+}
+"""By the ``model_type`` of ``config.json``."""
