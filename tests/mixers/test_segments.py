@@ -151,25 +151,25 @@ def test_truncated_backpropagation_reads_the_same_text() -> None:
         assert torch.allclose(mine, its, atol=1e-4), (mine - its).abs().max()
 
 
-@pytest.mark.parametrize("mixer", [Segments(ATTENTION, 4, 4), ATTENTION], ids=["segments", "attention"])
+@pytest.mark.parametrize("mixer", [Segments(ATTENTION, 2, 4), ATTENTION], ids=["segments", "attention"])
 def test_truncated_backpropagation_trains(mixer: Any) -> None:
     """A period longer than a segment is learnt, because the state is carried.
 
-    Who sees a segment of 4 alone can only know that no letter comes twice in it: 1.68 nats.
+    Who sees a segment of 2 alone can only know that its letters differ: 1.50 nats.
     """
     torch.manual_seed(0)
-    network = Transformer(width=16, depth=2, mixer=mixer, shift=None).build(7, Sequence(28), Visibility.CAUSAL)
-    stepper = AdamW(rate=1e-2).build(network)
+    network = Transformer(width=16, depth=2, mixer=mixer, shift=None).build(5, Sequence(12), Visibility.CAUSAL)
+    stepper = AdamW(rate=2e-2).build(network)
     generator = torch.Generator().manual_seed(0)
     last = []
-    for _ in range(35):
-        period = torch.stack([torch.randperm(7, generator=generator) for _ in range(16)])
-        for loss in truncated(network, period.repeat(1, 4), 4):
+    for _ in range(25):
+        period = torch.stack([torch.randperm(5, generator=generator)[:3] for _ in range(16)])
+        for loss in truncated(network, period.repeat(1, 4), 2):
             loss.backward()
             stepper.step(1.0)
             stepper.forget_gradients()
             last.append(float(loss.detach()))
-    assert sum(last[-3:]) / 3 < 1.4 < sum(last[:3]) / 3
+    assert sum(last[-3:]) / 3 < 1.0 < sum(last[:3]) / 3
 
 
 def test_what_cannot_be_trained_so_is_refused() -> None:
