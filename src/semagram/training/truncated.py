@@ -3,8 +3,9 @@
     for nats in truncated(network, ids, segment):  nats.backward();  stepper.step(1.0);  stepper.forget_gradients()
 
 Transformer-XL's way of training (arXiv 1901.02860). Any network that can be stepped is carried: with mixer ``Segments``
-each layer remembers its inputs (and maps them afresh with the current weights), with ``Attention`` all keys and values
-since the beginning. Losses are exact: every token is asked for once, given everything that the state remembers.
+each layer remembers its inputs and maps them afresh, so that the maps learn what to remember; with ``Attention`` all
+keys and values since the beginning are kept as they were made, and how to make them is learnt within segments only.
+Losses are exact: every token is asked for once, given everything that the state remembers.
 """
 
 from __future__ import annotations
