@@ -25,10 +25,11 @@ from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenSh
 from semagram.models import Hybrid, Transformer
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
-from semagram.models.joins import GRUGate, Highway, Plus
+from semagram.models.joins import DepthAttention, GRUGate, Highway, HyperConnections, Plus, Reversible
 from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
 from semagram.models.residual import Residual
 from semagram.models.scales import Fixed, Gate, LayerScale, ReZero
+from semagram.models.skips import Reinjection, UNetSkips
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -84,12 +85,17 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Residual(norms="none", parallel="own_norms", scale=LayerScale()),
         Residual(norms="after", join=Plus(keep=2.0), start="by_depth"),
         Residual(norms="both", join=GRUGate(), scale=Gate(3)),
+        Residual(join=HyperConnections(2, sinkhorn=None), parallel="own_norms"),
+        Residual(join=DepthAttention(3), norms="sandwich", scale=LayerScale(), drop=0.3),
+        Residual(join=Reversible(), norms="output", scale=ReZero()),
     ),
     Layers: (
         Layers(Letters("fa"), loops=2, fewest_loops=1),
         Layers(Macaron(), taper=0.5, alternate=(TokenShift(), Convolution(3))),
         Layers(distinct=2, loops=2),
         Layers(SandwichOrder(2), taper=2.0),
+        Layers(Macaron(), skips=UNetSkips(), loops=2, fewest_loops=1),
+        Layers(distinct=1, skips=Reinjection(gated=True)),
     ),
     Embedding: (
         Embedding(inner_width=5, unit_rows=True, root_width=True, positions=SinusoidalPositions(scaled=True)),
@@ -102,6 +108,12 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Transformer(WIDTH, 2, tied=True, embedding=Embedding(inner_width=5, unit_rows=True), head=Head(bias=True)),
         Transformer(WIDTH, 3, layers=Layers(distinct=1), residual=Residual(drop=0.3), tied=True),
         Transformer(WIDTH, 2, layers=Layers(alternate=(Convolution(3),)), residual=Residual(parallel="own_norms")),
+        Transformer(WIDTH, 3, layers=Layers(distinct=1, loops=2), residual=Residual(join=DepthAttention())),
+        Transformer(WIDTH, 3, layers=Layers(distinct=2), residual=Residual(join=Reversible()), norm=LayerNorm()),
+        Transformer(WIDTH, 2, layers=Layers(skips=UNetSkips()), residual=Residual("after", drop=0.3), tied=True),
+        Transformer(
+            WIDTH, 2, layers=Layers(skips=Reinjection(gated=True)), residual=Residual(join=HyperConnections(3))
+        ),
         Transformer(WIDTH, 2, layers=Layers(alternate=(TokenShift(),), loops=2), feedforward=Gated(bias=True)),
     ),
 }
@@ -167,8 +179,14 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
         Residual(parallel="own_norms", join=GRUGate()),
         Residual(scale=Gate(3), drop=0.3),
         Residual(join=Plus(0.5, learned=True), scale=Fixed(), start="by_depth"),
+        Residual(join=HyperConnections(2)),
+        Residual("sandwich", join=DepthAttention(rank=3)),
     ),
-    (Transformer, "layers"): (Layers(Macaron()), Layers(Letters("aff"), loops=2), Layers(loops=2, fewest_loops=1)),
+    (Transformer, "layers"): (
+        Layers(Macaron()),
+        Layers(Letters("aff"), loops=2),
+        Layers(skips=Reinjection(gated=True)),
+    ),
     (Transformer, "embedding"): (
         Embedding(LearnedPositions(16), normalise=False, root_width=True),
         Embedding(SinusoidalPositions(scaled=True), inner_width=5, unit_rows=True),
@@ -183,6 +201,10 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (LearnedPositions, "capacity"): (12, 20),
     (Fixed, "factor"): (0.25, 2.0),
     (Highway, "start"): (-2.0, 0.0),
+    (HyperConnections, "streams"): (2, 3),
+    (HyperConnections, "sinkhorn"): (None, 1, 5),
+    (DepthAttention, "rank"): (None, 3),
+    (Residual, "drop"): (0.0, 0.3),
     (Layers, "alternate"): ((), (TokenShift(),), (TokenShift(), Convolution(3))),
     (Layers, "distinct"): (None, 1, 2),
     (Layers, "loops"): (1, 2),
@@ -236,6 +258,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Residual, {"drop": 1.0}, "not including, 1"),
     (Residual, {"norms": "after", "parallel": "own_norms"}, "must not stand after"),
     (Residual, {"norms": "output", "parallel": "shared_norm"}, "norm before"),
+    (HyperConnections, {"streams": 1}, "at least 2"),
+    (HyperConnections, {"sinkhorn": 0}, "at least 1"),
+    (DepthAttention, {"rank": 0}, "at least 1"),
+    (Residual, {"join": Reversible(), "drop": 0.3}, "must be 0"),
+    (Residual, {"join": HyperConnections(), "norms": "after"}, "keeps several"),
     (Layers, {"distinct": 0}, "at least 1"),
     (Layers, {"loops": 0}, "at least 1"),
     (Layers, {"fewest_loops": 1}, "below layers.loops"),

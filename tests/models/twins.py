@@ -121,10 +121,17 @@ class Twin:
     def way(self, block: Any, slot: str, residual: Any) -> None:
         """What a test has to add for scales and joins."""
 
-    def agree(self, tolerance: float = 1e-5, ours_given: tuple[Any, ...] = (), **theirs_given: Any) -> None:
-        """Logits and all gradients within ``tolerance``, and every parameter of theirs is paired."""
+    def agree(
+        self,
+        tolerance: float = 1e-5,
+        ours_given: tuple[Any, ...] = (),
+        besides: tuple[str, ...] = (),
+        **theirs_given: Any,
+    ) -> None:
+        """Logits and all gradients within ``tolerance``, and every parameter of theirs is paired, but ``besides``."""
         paired = {id(other) for _, other, _ in self.pairs}
         lonely = [name for name, p in self.peer.named_parameters() if id(p) not in paired]
+        lonely = [name for name in lonely if not any(word in name for word in besides)]
         assert not lonely, f"not paired: {lonely}"
         ids = torch.randint(0, V, (3, LENGTH), generator=torch.Generator().manual_seed(2))
         geometry = Geometry.of(LAYOUT.positions(), self.network.visibility)

@@ -10,8 +10,9 @@ be written in (``mixers/single.py``), wherever the blocks are of the plain kind 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,13 +20,16 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
-from semagram.feedforward.conditioned import applied
+from semagram.feedforward.conditioned import Conditioned, applied
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers import Attention, Mixer
 from semagram.models.block import Block, Cross, OneSlot
+from semagram.models.joins import ManyStreams
 from semagram.models.layers import Layers, Plan
 from semagram.models.residual import Residual
+from semagram.models.reversible import Reversible, run_reversibly
+from semagram.models.skips import Reinjection, UNetSkips
 
 INNER_SCALE = 0.6
 """Standard deviation of inner weights, times sqrt(inputs); below 1 a matrix is soon as large as its updates."""
@@ -60,7 +64,22 @@ class Blocks:
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"model.dropout must be from 0 up to, not including, 1; got {self.dropout}.")
 
-        self.layers.plans(self)  # refuses what does not fit
+        plans = self.layers.plans(self)  # refuses what does not fit
+        join = self.residual.join
+        if isinstance(join, ManyStreams) and self.layers.fewest_loops is not None:
+            raise UserError(
+                f"layers.fewest_loops={self.layers.fewest_loops} chooses between two vectors a position, but "
+                f"{type(join).__name__} keeps several."
+            )
+        if isinstance(join, ManyStreams) and isinstance(self.layers.skips, UNetSkips):
+            raise UserError(f"UNetSkips join one stream, but {type(join).__name__} keeps several; use another join.")
+        if isinstance(self.layers.skips, UNetSkips) and len(plans) * self.layers.loops < 2:
+            raise UserError(f"UNetSkips need at least 2 blocks, got {len(plans)}.")
+        if isinstance(join, Reversible) and (self.dropout > 0 or self.layers.skips is not None):
+            raise UserError(
+                f"Reversible branches must be undone from the stream alone: model.dropout must be 0 and layers.skips "
+                f"none, got {self.dropout} and {self.layers.skips}."
+            )
 
     def visibilities(self) -> frozenset[Visibility]:
         """Those of all mixers; never OTHERS, since the residual stream carries every slot's own input."""
@@ -100,14 +119,27 @@ class Stack(nn.Module):
         """The number of the block that is run first, second, ..."""
         self.loops, self.fewest_loops = c.layers.loops, c.layers.fewest_loops
         self.silences, self.by_depth = c.residual.silences, c.residual.start == "by_depth"
+        skips = c.layers.skips
+        self.reinjection = skips.build(c.width) if isinstance(skips, Reinjection) else None
+        self.skips = skips.build(c.width, len(self.order)) if isinstance(skips, UNetSkips) else None
+        join = c.residual.join
+        self.streams = join if isinstance(join, ManyStreams) else None
+        self.reversible = isinstance(join, Reversible)
         total, index = sum(branches(plan, cross) for plan in plans), 0
         for number, plan in enumerate(plans):
             looks = cross if plan.mixer is not None else None
-            block = Block(c.width, plan, c.norm, c.residual, c.dropout, looks, index, total)
+            again = self.reinjection is not None
+            block = Block(c.width, plan, c.norm, c.residual, c.dropout, looks, index, total, again)
             index += branches(plan, looks)
             self.add_module(str(number), block)
         self.norm = c.norm.build(c.width) if final and final_norm(c) else None
-        self.one_slot_is_right = all(block.plain for block in self)
+        self.one_slot_is_right = all(block.plain for block in self) and self.skips is None
+        if self.reversible and any(isinstance(m, Conditioned) or hasattr(m, "carried") for m in self.modules()):
+            raise UserError(
+                "Reversible branches must be undone from the stream alone: no conditioned parts, no experts."
+            )
+        if self.reversible and cross is not None:
+            raise UserError("Reversible branches must be undone from the stream alone: no cross-attention.")
 
     def __len__(self) -> int:
         return self.own
@@ -136,23 +168,58 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
         ``(b, n, c)`` what steers conditioned parts."""
+        again = None if self.reinjection is None else self.reinjection(x)
         if self.fewest_loops is not None and self.training:
-            x = self._drawn_loops(x, geometry, context, condition, self.fewest_loops)
+            x = self._drawn_loops(x, geometry, context, condition, again, self.fewest_loops)
+        elif self.reversible and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            x = self._reversibly(x, geometry)
         else:
-            for number in self.order:
-                x = self[number](x, geometry, context, condition)
+            x = self._all(x, lambda number, run, h: self[number](h, geometry, context, condition, again))
         return x if self.norm is None else applied(self.norm, x, condition)
 
-    def _drawn_loops(self, x: Tensor, geometry: Geometry, context: Any, condition: Any, fewest: int) -> Tensor:
+    def _all(self, x: Tensor, call: Callable[[int, int, Any], Any]) -> Tensor:
+        """All runs of all blocks: ``call(number of the block, number of the run, stream)``."""
+        h: Any = x if self.streams is None else self.streams.open(x)
+        if self.skips is None:
+            for run, number in enumerate(self.order):
+                h = call(number, run, h)
+        else:
+            below: list[Tensor] = []
+            for run, number in enumerate(self.order):
+                below.append(h)
+                if str(run) in self.skips:
+                    h = self.skips[str(run)](h, below[len(self.order) - 1 - run])
+                h = call(number, run, h)
+        return h if self.streams is None else self.streams.close(h)
+
+    def _reversibly(self, x: Tensor, geometry: Geometry) -> Tensor:
+        """With memory for one branch, whatever the depth."""
+        branches, parameters = [], []
+        for number in self.order:
+            block, calls = self[number], self[number].calls(geometry, None)
+            for slot in block.slots:
+                branches.append(partial(block.branch, slot, calls, condition=None, again=None))
+                parameters.append(
+                    [p for name, p in block.named_parameters() if name.startswith((f"{slot}_", f"{slot}."))]
+                )
+        assert isinstance(self.streams, Reversible)
+        return self.streams.close(run_reversibly(branches, parameters, self.streams.open(x)))
+
+    def _drawn_loops(
+        self, x: Tensor, geometry: Geometry, context: Any, condition: Any, again: Any, fewest: int
+    ) -> Tensor:
         """Each row stops after a number of loops of its own. All are run: so there is one graph, whatever is drawn."""
         wanted = torch.randint(fewest, self.loops + 1, (x.shape[0], 1, 1), device=x.device)
-        once = self.order[: len(self.order) // self.loops]
-        for loop in range(self.loops):
-            before = x
-            for number in once:
-                x = self[number](x, geometry, context, condition)
-            x = torch.where(wanted > loop, x, before)
-        return x
+        once = len(self.order) // self.loops
+        before = x
+
+        def call(number: int, run: int, h: Tensor) -> Tensor:
+            nonlocal before
+            before = h if run % once == 0 else before
+            h = self[number](h, geometry, context, condition, again)
+            return torch.where(wanted > run // once, h, before) if run % once == once - 1 else h
+
+        return self._all(x, call)
 
     def new_state(self, batch: int, geometry: Geometry, context: Any = None) -> StackState:
         """An empty state for canvases of this geometry; raises ``ValueError`` unless CAUSAL and without padding."""
@@ -168,8 +235,8 @@ class Stack(nn.Module):
             x = self._one_slot(x[:, 0], state)[:, None]
         else:
             part = state.geometry.narrow(state.length, x.shape[1])
-            for number, states in zip(self.order, state.blocks, strict=True):
-                x = self[number].step(x, part, states, condition)
+            again = None if self.reinjection is None else self.reinjection(x)
+            x = self._all(x, lambda number, run, h: self[number].step(h, part, state.blocks[run], condition, again))
         state.length += x.shape[1]
         return x if self.norm is None else applied(self.norm, x, condition)
 
