@@ -15,6 +15,7 @@ from semagram.feedforward import (
     AdaptiveRMSNorm,
     DynamicErf,
     DynamicTanh,
+    Experts,
     Gated,
     LayerNorm,
     RMSNorm,
@@ -60,6 +61,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     AdaptiveRMSNorm: lambda: AdaptiveRMSNorm(condition_width=3, epsilon=1e-3),
     AdaptiveLayerNorm: lambda: AdaptiveLayerNorm(condition_width=3, epsilon=1e-3),
     LearnedPositions: lambda: LearnedPositions(capacity=16),
+    Experts: lambda: Experts(experts=3, chosen=2, multiple=1.0),
     Gate: lambda: Gate(condition_width=3),
     BPE: lambda: BPE(vocabulary_size=260),
 }
@@ -100,6 +102,7 @@ EXTRA: dict[type, tuple[Any, ...]] = {
     Embedding: (
         Embedding(inner_width=5, unit_rows=True, root_width=True, positions=SinusoidalPositions(scaled=True)),
         Embedding(positions=LearnedPositions(16), categories=(2, 3), normalise=False),
+        Embedding(registers=2, positions=SinusoidalPositions()),
     ),
     Transformer: (
         Transformer(
@@ -113,6 +116,10 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Transformer(WIDTH, 2, layers=Layers(skips=UNetSkips()), residual=Residual("after", drop=0.3), tied=True),
         Transformer(
             WIDTH, 2, layers=Layers(skips=Reinjection(gated=True)), residual=Residual(join=HyperConnections(3))
+        ),
+        Transformer(WIDTH, 2, embedding=Embedding(registers=3), layers=Layers(loops=2)),
+        Transformer(
+            WIDTH, 2, embedding=Embedding(registers=1, normalise=False), residual=Residual(join=HyperConnections(2))
         ),
         Transformer(WIDTH, 2, layers=Layers(alternate=(TokenShift(),), loops=2), feedforward=Gated(bias=True)),
     ),
@@ -157,6 +164,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     ),
     (Transformer, "feedforward"): (
         Gated(1.5),
+        Experts(3, 2, 1.0),
         MLP(2.0),
         MLP(hidden=24, bias=True, activation="gelu"),
         Gated(1.5, "gelu_tanh", bias=True, inner_norm=LayerNorm(bias=True)),
@@ -201,6 +209,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (LearnedPositions, "capacity"): (12, 20),
     (Fixed, "factor"): (0.25, 2.0),
     (Highway, "start"): (-2.0, 0.0),
+    (Experts, "experts"): (4,),
+    (Experts, "chosen"): (1, 3),
+    (Experts, "activation"): ("silu", "gelu"),
     (HyperConnections, "streams"): (2, 3),
     (HyperConnections, "sinkhorn"): (None, 1, 5),
     (DepthAttention, "rank"): (None, 3),
@@ -213,6 +224,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Letters, "pattern"): ("af", "aff", "fa"),
     (SandwichOrder, "outer"): (1, 2),
     (Embedding, "inner_width"): (None, 5),
+    (Embedding, "registers"): (0, 2),
     (Embedding, "categories"): ((), (3,), (2, 3)),
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
@@ -220,8 +232,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
 }
 """Values for fields whose neighbours must fit other fields."""
 
-ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds")}
-"""Fields that do not reach the network (folds cut the training text): the tests of their own shelf ask after them."""
+ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds"), (Experts, "balance"), (Experts, "z_loss")}
+"""Fields that do not reach the logits (folds cut the training text, auxiliary losses go their own way): the tests of
+their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
@@ -251,6 +264,10 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (MLP, {"hidden": 0}, "at least 1"),
     (MLP, {"multiple": 2.0, "hidden": 5}, "not both"),
     (Gated, {"multiple": 2.0, "hidden": 5}, "not both"),
+    (Experts, {"experts": 1}, "at least 2"),
+    (Experts, {"chosen": 9}, "from 1 to experts"),
+    (Experts, {"multiple": 0.0}, "above 0"),
+    (Experts, {"balance": -1.0}, "at least 0"),
     (LayerScale, {"start": 0.0}, "above 0"),
     (Fixed, {"factor": 0.0}, "above 0"),
     (Gate, {"condition_width": 0}, "at least 1"),
@@ -273,6 +290,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LearnedPositions, {"capacity": 0}, "at least 1"),
     (SinusoidalPositions, {"base": 1.0}, "above 1"),
     (Embedding, {"inner_width": 0}, "at least 1"),
+    (Embedding, {"registers": -1}, "at least 0"),
+    (Transformer, {"embedding": Embedding(registers=2), "mixer": Convolution()}, "Convolution"),
     (Embedding, {"categories": (2, 0)}, "at least 1"),
     (Head, {"scale": 0.0}, "above 0"),
     (Transformer, {"width": 0}, "at least 1"),

@@ -227,7 +227,7 @@ def test_sinusoidal_positions() -> None:
 def test_hyper_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip("x_transformers.x_transformers")
     sinkhorn = module.sinkhorn
-    # Theirs hands over each row of the mixing as a matrix (1, s), which leaves nothing but ones; here the rows together.
+    # Theirs hands over each row of the mixing as a matrix (1, s), which leaves nothing but ones; here all rows at once.
     monkeypatch.setattr(module, "sinkhorn", lambda rows, rounds: sinkhorn(rows.squeeze(-2), rounds).unsqueeze(-2))
     twin = simple({"residual": Residual(join=HyperConnections(3))}, {"num_residual_streams": 3})
     with torch.no_grad():
@@ -248,7 +248,8 @@ def test_hyper_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
     twin.way = way  # type: ignore[method-assign]
     twin.branches()
-    twin.agree(besides=("stream_emb", "dynamic_beta_fn", "dynamic_beta_scale"))
+    # The streams are equal copies before the first branch, so how it mixes them does not matter: silent.
+    twin.agree(besides=("stream_emb", "dynamic_beta_fn", "dynamic_beta_scale"), silent=True)
 
 
 def test_attention_over_depth() -> None:
@@ -275,6 +276,13 @@ def test_u_net_skips() -> None:
     maps = [combine for combine in twin.peer.attn_layers.skip_combines if isinstance(combine, torch.nn.Module)]
     for mine, other in zip(twin.network.blocks.skips.values(), maps, strict=True):
         twin.pair(mine.both.weight, other.combine.weight)
+    twin.branches()
+    twin.agree()
+
+
+def test_registers() -> None:
+    twin = simple({"embedding": Embedding(normalise=False, registers=3)}, {}, {"num_memory_tokens": 3})
+    twin.pair(twin.network.blocks.registers, twin.peer.memory_tokens)
     twin.branches()
     twin.agree()
 

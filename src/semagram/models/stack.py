@@ -25,6 +25,7 @@ from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers import Attention, Mixer
 from semagram.models.block import Block, Cross, OneSlot
+from semagram.models.fitting import check
 from semagram.models.joins import ManyStreams
 from semagram.models.layers import Layers, Plan
 from semagram.models.residual import Residual
@@ -55,31 +56,12 @@ class Blocks:
     """How a branch joins the stream."""
     layers: Layers = field(default_factory=Layers)
     """Which branches stand in which order, and what they share."""
+    registers: int = 0
+    """Learned vectors before the first slot, which every slot may look at: memory tokens (arXiv 2006.11527), registers
+    (2309.16588)."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.depth < 0:
-            raise UserError(
-                f"model.width must be at least 1 and model.depth at least 0, got {self.width} and {self.depth}."
-            )
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"model.dropout must be from 0 up to, not including, 1; got {self.dropout}.")
-
-        plans = self.layers.plans(self)  # refuses what does not fit
-        join = self.residual.join
-        if isinstance(join, ManyStreams) and self.layers.fewest_loops is not None:
-            raise UserError(
-                f"layers.fewest_loops={self.layers.fewest_loops} chooses between two vectors a position, but "
-                f"{type(join).__name__} keeps several."
-            )
-        if isinstance(join, ManyStreams) and isinstance(self.layers.skips, UNetSkips):
-            raise UserError(f"UNetSkips join one stream, but {type(join).__name__} keeps several; use another join.")
-        if isinstance(self.layers.skips, UNetSkips) and len(plans) * self.layers.loops < 2:
-            raise UserError(f"UNetSkips need at least 2 blocks, got {len(plans)}.")
-        if isinstance(join, Reversible) and (self.dropout > 0 or self.layers.skips is not None):
-            raise UserError(
-                f"Reversible branches must be undone from the stream alone: model.dropout must be 0 and layers.skips "
-                f"none, got {self.dropout} and {self.layers.skips}."
-            )
+        check(self)
 
     def visibilities(self) -> frozenset[Visibility]:
         """Those of all mixers; never OTHERS, since the residual stream carries every slot's own input."""
@@ -100,6 +82,8 @@ class StackState:
         self.blocks = blocks
         self.geometry = geometry
         self.length = 0
+        self.registers_wait = False
+        """Whether the registers have yet to be read; they are, with the first slots."""
         self.singles: list[tuple[OneSlot, OneSlot]] | None = None
         """For each run of a block its mixer and feedforward, one slot at a time; made at the first such step."""
 
@@ -132,6 +116,7 @@ class Stack(nn.Module):
             block = Block(c.width, plan, c.norm, c.residual, c.dropout, looks, index, total, again)
             index += branches(plan, looks)
             self.add_module(str(number), block)
+        self.registers = nn.Parameter(torch.randn(c.registers, c.width) * 0.02) if c.registers else None
         self.norm = c.norm.build(c.width) if final and final_norm(c) else None
         self.one_slot_is_right = all(block.plain for block in self) and self.skips is None
         if self.reversible and any(isinstance(m, Conditioned) or hasattr(m, "carried") for m in self.modules()):
@@ -168,6 +153,10 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
         ``(b, n, c)`` what steers conditioned parts."""
+        if self.registers is not None:
+            x = torch.cat([self.registers.expand(x.shape[0], -1, -1), x], dim=1)
+            geometry = geometry.preceded(len(self.registers))
+            condition = self._for_registers(condition)
         again = None if self.reinjection is None else self.reinjection(x)
         if self.fewest_loops is not None and self.training:
             x = self._drawn_loops(x, geometry, context, condition, again, self.fewest_loops)
@@ -175,7 +164,14 @@ class Stack(nn.Module):
             x = self._reversibly(x, geometry)
         else:
             x = self._all(x, lambda number, run, h: self[number](h, geometry, context, condition, again))
-        return x if self.norm is None else applied(self.norm, x, condition)
+        x = x if self.norm is None else applied(self.norm, x, condition)
+        return x if self.registers is None else x[:, len(self.registers) :]
+
+    def _for_registers(self, condition: Tensor | None) -> Tensor | None:
+        """A condition for each position, with 0 for the registers; one for a row is theirs too."""
+        if condition is None or condition.dim() == 2 or self.registers is None:
+            return condition
+        return torch.nn.functional.pad(condition, (0, 0, len(self.registers), 0))
 
     def _all(self, x: Tensor, call: Callable[[int, int, Any], Any]) -> Tensor:
         """All runs of all blocks: ``call(number of the block, number of the run, stream)``."""
@@ -227,10 +223,19 @@ class Stack(nn.Module):
             raise ValueError(f"only a CAUSAL network can be stepped; this one is {geometry.visibility.name}.")
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
-        return StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)
+        if self.registers is not None:
+            geometry = geometry.preceded(len(self.registers))
+        state = StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)
+        state.registers_wait = self.registers is not None
+        return state
 
     def step(self, x: Tensor, state: StackState, condition: Tensor | None = None) -> Tensor:
         """The coming slots, ``(b, g, d) -> (b, g, d)``; ``condition`` is ``(b, c)`` or ``(b, g, c)``."""
+        if self.registers is not None and state.registers_wait:
+            state.registers_wait = False
+            before = self.registers.expand(x.shape[0], -1, -1)
+            whole = self.step(torch.cat([before, x], dim=1), state, self._for_registers(condition))
+            return whole[:, len(self.registers) :]
         if x.shape[1] == 1 and self.one_slot_is_right and not torch.is_grad_enabled():
             x = self._one_slot(x[:, 0], state)[:, None]
         else:
