@@ -33,6 +33,8 @@ class Decoder:
     """Width, depth and what the blocks are made of."""
     cross: CrossAttention | None = field(default_factory=CrossAttention)
     """How each block looks at the context; none: there is no context."""
+    normalise: bool = True
+    """Apply the blocks' norm to the embedding."""
     tied: bool = False
     """Use the embedding's rows as the head's."""
     logit_cap: float | None = 15.0
@@ -79,7 +81,7 @@ class DecoderNetwork(nn.Module):
         self.logit_cap = config.logit_cap
         self.looks = config.cross is not None
         self.embedding = nn.Embedding(vocabulary_size + 1, self.width) if own_table else None
-        self.embedding_norm = config.blocks.norm.build(self.width)
+        self.embedding_norm = config.blocks.norm.build(self.width) if config.normalise else None
         self.positions = config.positions
         self.places = None if config.positions is None else config.positions.build(self.width, Sequence(1))
         self.dropout = nn.Dropout(config.blocks.dropout)
@@ -152,7 +154,7 @@ class DecoderNetwork(nn.Module):
         if self.places is not None:
             checked_places(self.positions, geometry)
             x = x + self.places(geometry)
-        return self.embedding_norm(x)
+        return x if self.embedding_norm is None else self.embedding_norm(x)
 
     def _checked(self, prefix: Context, batch: int) -> Context:
         """The prefix; ``UserError`` unless it is ``(b, p, d)``."""

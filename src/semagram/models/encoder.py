@@ -33,6 +33,8 @@ class Encoder:
     """Width, depth and what the blocks are made of."""
     positions: Places | None = None
     """Add to each token where it stands; none: only the mixers know (rotary attention, say)."""
+    normalise: bool = True
+    """Apply the blocks' norm to the embedding."""
     class_token: bool = False
     """Begin with a learned vector, which pooling ``First`` reads."""
 
@@ -60,7 +62,7 @@ class EncoderNetwork(nn.Module):
         self.width = config.width
         # One row more than ids: the reserved id, for sources in which something is hidden.
         self.embedding = nn.Embedding(config.vocabulary_size + 1, config.width)
-        self.embedding_norm = config.blocks.norm.build(config.width)
+        self.embedding_norm = config.blocks.norm.build(config.width) if config.normalise else None
         self.positions = config.positions
         self.places = None if config.positions is None else config.positions.build(config.width, Sequence(1))
         self.class_token = nn.Parameter(torch.randn(1, config.width)) if config.class_token else None
@@ -81,7 +83,7 @@ class EncoderNetwork(nn.Module):
         if self.places is not None:
             checked_places(self.positions, geometry)
             x = x + self.places(geometry)
-        x = self.embedding_norm(x)
+        x = x if self.embedding_norm is None else self.embedding_norm(x)
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(len(ids), -1, -1), x], dim=1)
             geometry = with_class_token(geometry)

@@ -43,6 +43,8 @@ class Vision:
     """Add to each patch where it stands; none: only the mixers know (rotary attention, say)."""
     patch_norm: bool = False
     """Normalise the pixels of each patch before they are projected."""
+    normalise: bool = True
+    """Apply the blocks' norm to the projected patches."""
     class_token: bool = False
     """Begin with a learned vector, which pooling ``First`` reads."""
     registers: int = 0
@@ -84,7 +86,7 @@ class VisionNetwork(nn.Module):
         pixels = c.patch[0] * c.patch[1] * c.channels
         self.patch_norm = c.blocks.norm.build(pixels) if c.patch_norm else None
         self.embedding = nn.Linear(pixels, width)
-        self.embedding_norm = c.blocks.norm.build(width)
+        self.embedding_norm = c.blocks.norm.build(width) if c.normalise else None
         rows, columns = c.image[0] // c.patch[0], c.image[1] // c.patch[1]
         self.positions = None if c.positions is None else c.positions.build(width, Grid(rows, columns))
         self.class_token = nn.Parameter(torch.randn(1, width)) if c.class_token else None
@@ -108,7 +110,8 @@ class VisionNetwork(nn.Module):
             left = max(1, round(len(coords) * (1.0 - self.patch_dropout)))
             chosen = torch.randperm(len(coords), device=image.device)[:left].sort().values
             patches, coords, keep = patches[:, chosen], coords[chosen], None if keep is None else keep[:, chosen]
-        x = self.embedding_norm(self.embedding(patches if self.patch_norm is None else self.patch_norm(patches)))
+        x = self.embedding(patches if self.patch_norm is None else self.patch_norm(patches))
+        x = x if self.embedding_norm is None else self.embedding_norm(x)
         if self.positions is not None:
             x = x + self.positions(Geometry(coords, coords[:, 0], Visibility.FULL))
         return self._seen(self.dropout(x), coords, keep)
