@@ -21,6 +21,7 @@ from semagram.mixers import (
     Forgetting,
     Gate,
     Interpolation,
+    LatentAttention,
     LearnedSink,
     Llama3,
     Memory,
@@ -46,6 +47,7 @@ WIDTH = 16
 VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
+    LatentAttention: {CAUSAL, FULL},
     TokenShift: {CAUSAL, FULL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
@@ -73,6 +75,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     DynamicBias: lambda: DynamicBias(hidden=4, depth=1),
     Forgetting: lambda: Forgetting(memory=1.0),
     Gate: lambda: Gate(),
+    LatentAttention: lambda: LatentAttention(heads=2, rank=6, content_width=4, rotary_width=4, value_width=5),
     Memory: lambda: Memory(slots=2),
     TopK: lambda: TopK(keys=2),
     Window: lambda: Window(size=3),
@@ -137,6 +140,13 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (DynamicBias, "hidden"): (5,),
     (DynamicBias, "depth"): (2,),
     (Gate, "rank"): (None, 3),
+    (LatentAttention, "heads"): (3,),
+    (LatentAttention, "rank"): (7,),
+    (LatentAttention, "query_rank"): (None, 3),
+    (LatentAttention, "content_width"): (3,),
+    (LatentAttention, "rotary_width"): (6,),
+    (LatentAttention, "value_width"): (12,),
+    (LatentAttention, "positions"): (Rotary(base=100.0), Rotary(scaling=NTKAware(3.0))),
     (Memory, "slots"): (1,),
     (Window, "size"): (2,),
     (Window, "dilation"): (2,),
@@ -176,6 +186,7 @@ ONE_BY_ONE: dict[type, set[str]] = {
         "sink",
         "gate",
     },
+    LatentAttention: {"heads", "rank", "query_rank", "content_width", "rotary_width", "value_width", "positions"},
     Rotary: {"fraction", "scaling", "decay"},
 }
 """Fields of parts that have too many options to be paired with everything else: a variant that changes one of them
@@ -220,6 +231,10 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Gate, {"rank": 0}, "at least 1"),
     (Memory, {"slots": 0}, "at least 1"),
     (TopK, {"keys": 0}, "at least 1"),
+    (LatentAttention, {"rank": 0}, "at least 1"),
+    (LatentAttention, {"query_rank": 0}, "at least 1"),
+    (LatentAttention, {"rotary_width": 3}, "even"),
+    (LatentAttention, {"positions": Rotary(fraction=0.5)}, "all of rotary_width"),
     (Window, {"size": 0}, "at least 1"),
     (Window, {"dilation": 0}, "at least 1"),
     (Window, {"size": 1, "dilation": 2}, "no effect"),

@@ -10,11 +10,12 @@ from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
 from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
 from semagram.mixers.convolution import Convolution
+from semagram.mixers.latent_attention import LatentAttention
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
 from semagram.mixers.token_shift import TokenShift
 
-Mixer = Attention | Convolution | TokenShift
+Mixer = Attention | Convolution | TokenShift | LatentAttention
 
 __all__ = [
     "ALiBi",
@@ -28,6 +29,7 @@ __all__ = [
     "Forgetting",
     "Gate",
     "Interpolation",
+    "LatentAttention",
     "LearnedSink",
     "Llama3",
     "Memory",
