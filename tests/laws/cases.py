@@ -108,9 +108,9 @@ def factors(kind: type) -> dict[str, list[Any]]:
 
 @cache
 def all_cases() -> tuple[Case, ...]:
-    """The pairwise covering of every model class, and the variants of ``legal.ONE_BY_ONE``."""
-    covered = [case for kind in members(Model) for case in covering(kind)]
-    return (*covered, *(case for kind in members(Model) for case in one_by_one(kind)))
+    """The pairwise covering of every model class, its extra models, and the variants of ``legal.ONE_BY_ONE``."""
+    kinds = members(Model)
+    return tuple(case for walked in (covering, extra, one_by_one) for kind in kinds for case in walked(kind))
 
 
 def one_by_one(kind: type) -> list[Case]:
@@ -128,6 +128,16 @@ def one_by_one(kind: type) -> list[Case]:
             pairs = [(v, layouts[(len(found) + i + j) % 3]) for i, v in enumerate(may) for j in range(2)]
             found += [Case(model, layout, v, VOCABULARIES[len(found) % 3]) for v, layout in pairs]
     return found
+
+
+def extra(kind: type) -> list[Case]:
+    """The models of ``legal.EXTRA`` under all that they can keep to, on a line and on a page."""
+    return [
+        Case(model, layout, visibility, 5)
+        for model in legal.EXTRA.get(kind, ())
+        for layout in (Sequence(7), Grid(3, 4, "snake"))
+        for visibility in sorted(legal.model_visibilities(model), key=lambda v: v.name)
+    ]
 
 
 def covering(kind: type) -> list[Case]:

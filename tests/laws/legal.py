@@ -10,7 +10,17 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
+from semagram.feedforward import (
+    MLP,
+    AdaptiveLayerNorm,
+    AdaptiveRMSNorm,
+    DynamicErf,
+    DynamicTanh,
+    Gated,
+    LayerNorm,
+    RMSNorm,
+    ScaleNorm,
+)
 from semagram.layouts import Grid, Sequence, Streams, Visibility
 from semagram.mixers import (
     ALiBi,
@@ -19,7 +29,6 @@ from semagram.mixers import (
     Convolution,
     DynamicBias,
     Forgetting,
-    Gate,
     Interpolation,
     LatentAttention,
     LearnedSink,
@@ -27,15 +36,24 @@ from semagram.mixers import (
     Memory,
     NoPositions,
     NTKAware,
+    OutputGate,
     Rotary,
     Sigmoid,
     TokenShift,
     TopK,
+    ValueResidual,
     Window,
     YaRN,
     ZeroSink,
 )
 from semagram.models import Hybrid, Transformer
+from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
+from semagram.models.head import Head
+from semagram.models.joins import DepthAttention, GRUGate, Highway, HyperConnections, Plus, Reversible
+from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
+from semagram.models.residual import Residual
+from semagram.models.scales import Fixed, Gate, LayerScale, ReZero
+from semagram.models.skips import Reinjection, UNetSkips
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -70,11 +88,15 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Convolution: lambda: Convolution(kernel=3),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
+    ScaleNorm: lambda: ScaleNorm(epsilon=1e-3),
+    AdaptiveRMSNorm: lambda: AdaptiveRMSNorm(condition_width=3, epsilon=1e-3),
+    AdaptiveLayerNorm: lambda: AdaptiveLayerNorm(condition_width=3, epsilon=1e-3),
+    LearnedPositions: lambda: LearnedPositions(capacity=16),
+    Gate: lambda: Gate(condition_width=3),
     BPE: lambda: BPE(vocabulary_size=260),
     BucketedBias: lambda: BucketedBias(buckets=6, farthest=5),
     DynamicBias: lambda: DynamicBias(hidden=4, depth=1),
     Forgetting: lambda: Forgetting(memory=1.0),
-    Gate: lambda: Gate(),
     LatentAttention: lambda: LatentAttention(heads=2, rank=6, content_width=4, rotary_width=4, value_width=5),
     Memory: lambda: Memory(slots=2),
     TopK: lambda: TopK(keys=2),
@@ -84,6 +106,9 @@ BASELINES: dict[type, Callable[[], Any]] = {
 }
 """Tiny values; a class without a row is walked from its defaults."""
 
+HOSTS: dict[str, Callable[[], Any]] = {"layers": lambda: Transformer(width=WIDTH, depth=3)}
+"""Models that carry a part in the walk, where the baseline of models is too small for it."""
+
 EXTRA: dict[type, tuple[Any, ...]] = {
     Attention: (
         Attention(heads=2, head_width=5, positions=NoPositions()),
@@ -91,7 +116,7 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Attention(heads=4, key_value_heads=1, positions=NoPositions(), sharpness=None),
         Attention(heads=3, head_width=6, key_value_heads=1),
         Attention(sharpness=None, scale=0.3, input_bias=True, output_bias=True),
-        Attention(heads=4, key_value_heads=2, sink=Memory(3), gate=Gate("heads"), score_cap=3.0, gains="both"),
+        Attention(heads=4, key_value_heads=2, sink=Memory(3), gate=OutputGate("heads"), score_cap=3.0, gains="both"),
         Attention(heads=4, key_value_heads=1, bias=BucketedBias(6, 5), forgetting=Forgetting(1.0), reach=Window(4)),
         Attention(bias=ALiBi(heads=2), reach=Window(3, dilation=2), sink=LearnedSink()),
         Attention(bias=DynamicBias(4, 1), reach=Window(4), sink=ZeroSink(), weights=TopK(3)),
@@ -99,15 +124,62 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Attention(heads=2, positions=Rotary(fraction=0.5)),
         Attention(heads=2, positions=Rotary(fraction=0.5, decay=6.0), reach=Window(5)),
     ),
+    RMSNorm: (RMSNorm(gain=True, from_one=True),),
+    MLP: (MLP(hidden=24), MLP(hidden=24, bias=True, activation="gelu", inner_norm=LayerNorm(bias=True))),
+    Gated: (Gated(hidden=24), Gated(hidden=24, bias=True, inner_norm=RMSNorm(gain=True))),
+    Residual: (
+        Residual(norms="none", scale=ReZero()),
+        Residual(norms="sandwich", parallel="shared_norm", drop=0.3),
+        Residual(norms="output", parallel="own_norms"),
+        Residual(norms="none", parallel="own_norms", scale=LayerScale()),
+        Residual(norms="after", join=Plus(keep=2.0), start="by_depth"),
+        Residual(norms="both", join=GRUGate(), scale=Gate(3)),
+        Residual(join=HyperConnections(2, sinkhorn=None), parallel="own_norms"),
+        Residual(join=DepthAttention(3), norms="sandwich", scale=LayerScale(), drop=0.3),
+        Residual(join=Reversible(), norms="output", scale=ReZero()),
+    ),
+    Layers: (
+        Layers(Letters("fa"), loops=2, fewest_loops=1),
+        Layers(Macaron(), taper=0.5, alternate=(TokenShift(), Convolution(3))),
+        Layers(distinct=2, loops=2),
+        Layers(SandwichOrder(2), taper=2.0),
+        Layers(Macaron(), skips=UNetSkips(), loops=2, fewest_loops=1),
+        Layers(distinct=1, skips=Reinjection(gated=True)),
+    ),
+    Embedding: (
+        Embedding(inner_width=5, unit_rows=True, root_width=True, positions=SinusoidalPositions(scaled=True)),
+        Embedding(positions=LearnedPositions(16), categories=(2, 3), normalise=False),
+    ),
+    Transformer: (
+        Transformer(
+            WIDTH, 2, norm=LayerNorm(bias=True), residual=Residual("after"), tied=True, head=Head(True, 2.0, True)
+        ),
+        Transformer(WIDTH, 2, tied=True, embedding=Embedding(inner_width=5, unit_rows=True), head=Head(bias=True)),
+        Transformer(WIDTH, 3, layers=Layers(distinct=1), residual=Residual(drop=0.3), tied=True),
+        Transformer(WIDTH, 2, mixer=Attention(value_residual=ValueResidual())),
+        Transformer(WIDTH, 3, mixer=Attention(4, None, 2, value_residual=ValueResidual(0.4), reach=Window(3))),
+        Transformer(WIDTH, 2, layers=Layers(alternate=(Convolution(3),)), residual=Residual(parallel="own_norms")),
+        Transformer(WIDTH, 3, layers=Layers(distinct=1, loops=2), residual=Residual(join=DepthAttention())),
+        Transformer(WIDTH, 3, layers=Layers(distinct=2), residual=Residual(join=Reversible()), norm=LayerNorm()),
+        Transformer(WIDTH, 2, layers=Layers(skips=UNetSkips()), residual=Residual("after", drop=0.3), tied=True),
+        Transformer(
+            WIDTH, 2, layers=Layers(skips=Reinjection(gated=True)), residual=Residual(join=HyperConnections(3))
+        ),
+        Transformer(WIDTH, 2, layers=Layers(alternate=(TokenShift(),), loops=2), feedforward=Gated(bias=True)),
+    ),
 }
 """Variants that differ in several fields at once."""
 
 CONTEXTS: dict[type, tuple[Any, ...]] = {
+    Layers: (Layers(loops=3),),
+    RMSNorm: (RMSNorm(gain=True),),
     Unmasking: (Unmasking(choice="random"),),
 }
 """Further starting points of one-field changes: for fields that act only beside certain values of others."""
 
 ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
+    (Layers, "fewest_loops"): lambda layers: layers.loops > 1,
+    (RMSNorm, "from_one"): lambda norm: norm.gain,
     (Unmasking, "seed"): lambda writing: writing.choice == "random",
 }
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
@@ -139,7 +211,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (BucketedBias, "farthest"): (9,),
     (DynamicBias, "hidden"): (5,),
     (DynamicBias, "depth"): (2,),
-    (Gate, "rank"): (None, 3),
+    (OutputGate, "rank"): (None, 3),
     (LatentAttention, "heads"): (3,),
     (LatentAttention, "rank"): (7,),
     (LatentAttention, "query_rank"): (None, 3),
@@ -161,13 +233,77 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
         Transformer(width=WIDTH, depth=1, mixer=Convolution(), dropout=0.5),
         Transformer(width=WIDTH, depth=0),
     ),
+    (Transformer, "feedforward"): (
+        Gated(1.5),
+        MLP(2.0),
+        MLP(hidden=24, bias=True, activation="gelu"),
+        Gated(1.5, "gelu_tanh", bias=True, inner_norm=LayerNorm(bias=True)),
+    ),
+    (Transformer, "norm"): (
+        RMSNorm(gain=True, from_one=True),
+        LayerNorm(bias=True),
+        ScaleNorm(),
+        DynamicTanh(),
+        DynamicErf(),
+        AdaptiveRMSNorm(3),
+        AdaptiveLayerNorm(3, bias=True),
+    ),
+    (Transformer, "residual"): (
+        Residual("after"),
+        Residual("sandwich", parallel="shared_norm"),
+        Residual("both", scale=LayerScale()),
+        Residual("output", join=Highway()),
+        Residual("none", scale=ReZero()),
+        Residual(parallel="own_norms", join=GRUGate()),
+        Residual(scale=Gate(3), drop=0.3),
+        Residual(join=Plus(0.5, learned=True), scale=Fixed(), start="by_depth"),
+        Residual(join=HyperConnections(2)),
+        Residual("sandwich", join=DepthAttention(rank=3)),
+    ),
+    (Transformer, "layers"): (
+        Layers(Macaron()),
+        Layers(Letters("aff"), loops=2),
+        Layers(skips=Reinjection(gated=True)),
+    ),
+    (Transformer, "embedding"): (
+        Embedding(LearnedPositions(16), normalise=False, root_width=True),
+        Embedding(SinusoidalPositions(scaled=True), inner_width=5, unit_rows=True),
+        Embedding(categories=(2, 3)),
+    ),
+    (Transformer, "head"): (Head(bias=True, scale=0.5), Head(transform=True)),
+    (MLP, "inner_norm"): (None, LayerNorm(bias=True), DynamicTanh()),
+    (Gated, "inner_norm"): (None, LayerNorm(bias=True), DynamicTanh()),
+    (MLP, "hidden"): (None,),
+    (Gated, "hidden"): (None,),
+    (Residual, "parallel"): ("no", "own_norms", "shared_norm"),
+    (LearnedPositions, "capacity"): (12, 20),
+    (Fixed, "factor"): (0.25, 2.0),
+    (Highway, "start"): (-2.0, 0.0),
+    (HyperConnections, "streams"): (2, 3),
+    (HyperConnections, "sinkhorn"): (None, 1, 5),
+    (DepthAttention, "rank"): (None, 3),
+    (Residual, "drop"): (0.0, 0.3),
+    (Layers, "alternate"): ((), (TokenShift(),), (TokenShift(), Convolution(3))),
+    (Layers, "distinct"): (None, 1, 2),
+    (Layers, "loops"): (1, 2),
+    (Layers, "fewest_loops"): (None, 1),
+    (Layers, "taper"): (0.5, 2.0),
+    (Letters, "pattern"): ("af", "aff", "fa"),
+    (SandwichOrder, "outer"): (1, 2),
+    (Embedding, "inner_width"): (None, 5),
+    (Embedding, "categories"): ((), (3,), (2, 3)),
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
 }
 """Values for fields whose neighbours must fit other fields."""
 
-ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds"), (Attention, "scale"), (Rotary, "fraction")}
+ASKED_ELSEWHERE: set[tuple[type, str]] = {
+    (Hybrid, "folds"),
+    (Attention, "value_residual"),
+    (Attention, "scale"),
+    (Rotary, "fraction"),
+}
 """Fields that do not reach the network (folds cut the training text) or only beside others (a scale
 of plain products, a fraction of wide heads): the tests of their own shelf ask after them."""
 
@@ -228,7 +364,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (BucketedBias, {"farthest": 16}, "above buckets / 2"),
     (DynamicBias, {"hidden": 0}, "at least 1"),
     (DynamicBias, {"depth": 0}, "at least 1"),
-    (Gate, {"rank": 0}, "at least 1"),
+    (OutputGate, {"rank": 0}, "at least 1"),
+    (ValueResidual, {"own": 1.0}, "not including, 1"),
     (Memory, {"slots": 0}, "at least 1"),
     (TopK, {"keys": 0}, "at least 1"),
     (LatentAttention, {"rank": 0}, "at least 1"),
@@ -244,6 +381,39 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (RMSNorm, {"epsilon": -1.0}, "above 0"),
     (RMSNorm, {"epsilon": 0.0}, "above 0"),
     (LayerNorm, {"epsilon": 0.0}, "above 0"),
+    (ScaleNorm, {"epsilon": 0.0}, "above 0"),
+    (RMSNorm, {"from_one": True}, "needs gain"),
+    (DynamicTanh, {"slope": 0.0}, "above 0"),
+    (DynamicErf, {"slope": -1.0}, "above 0"),
+    (AdaptiveRMSNorm, {"condition_width": 0}, "at least 1"),
+    (AdaptiveLayerNorm, {"condition_width": 0}, "at least 1"),
+    (MLP, {"hidden": 0}, "at least 1"),
+    (MLP, {"multiple": 2.0, "hidden": 5}, "not both"),
+    (Gated, {"multiple": 2.0, "hidden": 5}, "not both"),
+    (LayerScale, {"start": 0.0}, "above 0"),
+    (Fixed, {"factor": 0.0}, "above 0"),
+    (Gate, {"condition_width": 0}, "at least 1"),
+    (Plus, {"keep": 0.0}, "above 0"),
+    (Residual, {"drop": 1.0}, "not including, 1"),
+    (Residual, {"norms": "after", "parallel": "own_norms"}, "must not stand after"),
+    (Residual, {"norms": "output", "parallel": "shared_norm"}, "norm before"),
+    (HyperConnections, {"streams": 1}, "at least 2"),
+    (HyperConnections, {"sinkhorn": 0}, "at least 1"),
+    (DepthAttention, {"rank": 0}, "at least 1"),
+    (Residual, {"join": Reversible(), "drop": 0.3}, "must be 0"),
+    (Residual, {"join": HyperConnections(), "norms": "after"}, "keeps several"),
+    (Layers, {"distinct": 0}, "at least 1"),
+    (Layers, {"loops": 0}, "at least 1"),
+    (Layers, {"fewest_loops": 1}, "below layers.loops"),
+    (Layers, {"loops": 2, "fewest_loops": 2}, "below layers.loops"),
+    (Layers, {"taper": 0.0}, "above 0"),
+    (Letters, {"pattern": "axf"}, "letters a and f"),
+    (SandwichOrder, {"outer": 0}, "at least 1"),
+    (LearnedPositions, {"capacity": 0}, "at least 1"),
+    (SinusoidalPositions, {"base": 1.0}, "above 1"),
+    (Embedding, {"inner_width": 0}, "at least 1"),
+    (Embedding, {"categories": (2, 0)}, "at least 1"),
+    (Head, {"scale": 0.0}, "above 0"),
     (Transformer, {"width": 0}, "at least 1"),
     (Transformer, {"depth": -1}, "at least 0"),
     (Transformer, {"dropout": 1.0}, "not including, 1"),
@@ -286,7 +456,10 @@ def model_visibilities(model: Any) -> set[Visibility]:
     """A residual stream carries a slot's own input, so never OTHERS; n-grams read from left to right."""
     if isinstance(model, Hybrid):
         return model_visibilities(model.network) & {CAUSAL}
-    return visibilities(model.mixer) - {OTHERS} if hasattr(model, "mixer") else set(model.visibilities())
+    if not hasattr(model, "mixer"):
+        return set(model.visibilities())
+    turns = (model.mixer, *(model.layers.alternate if isinstance(model, Transformer) else ()))
+    return set.intersection(*(visibilities(mixer) for mixer in turns)) - {OTHERS}
 
 
 def part_visibilities(name: str, part: Any) -> set[Visibility]:

@@ -9,9 +9,8 @@ import torch
 
 from laws import learning, legal, walk
 from laws.cases import Case
-from laws.test_options import hosted
+from laws.test_options import SLOTS, hosted
 from semagram.config import members
-from semagram.feedforward import Feedforward, Norm
 from semagram.layouts import Sequence, Streams, Visibility
 from semagram.mixers import Mixer
 from semagram.models import Model
@@ -23,7 +22,7 @@ VOCABULARY = 17  # many different inputs, so that hardly a rectifier is off for 
 def models() -> list[Any]:
     """The variants of every part in its place, and of the models themselves."""
     found: list[Any] = []
-    for slot, union in (("mixer", Mixer), ("feedforward", Feedforward), ("norm", Norm), (None, Model)):
+    for slot, union in (*SLOTS.items(), (None, Model)):
         for config in walk.of_union(union):
             found += [model for model in hosted(slot, config) if model not in found]
     return found
@@ -39,7 +38,7 @@ ALL = [
 
 BASELINES: list[Any] = [
     model
-    for slot, union in (("mixer", Mixer), ("feedforward", Feedforward), ("norm", Norm), (None, Model))
+    for slot, union in (*SLOTS.items(), (None, Model))
     for kind in members(union)
     for model in hosted(slot, walk.baseline(kind))
 ]

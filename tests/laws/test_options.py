@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import fields
 from typing import Any
 
@@ -17,12 +18,24 @@ from semagram.errors import UserError
 from semagram.feedforward import Feedforward, Norm
 from semagram.layouts import Grid, Layout, Sequence, Visibility
 from semagram.mixers import Mixer
-from semagram.models import Model
+from semagram.models import Model, Transformer
+from semagram.models.embedding import Embedding
+from semagram.models.head import Head
+from semagram.models.layers import Layers
+from semagram.models.residual import Residual
 from semagram.objectives import Objective
 from semagram.predictors import Writing, predictor_of
 from semagram.text.tokenizers import TokenizerConfig
 
-SLOTS = {"mixer": Mixer, "feedforward": Feedforward, "norm": Norm}
+SLOTS: dict[str, Any] = {
+    "mixer": Mixer,
+    "feedforward": Feedforward,
+    "norm": Norm,
+    "residual": Residual,
+    "layers": Layers,
+    "embedding": Embedding,
+    "head": Head,
+}
 VOCABULARY = 7
 
 
@@ -30,8 +43,11 @@ def hosted(slot: str | None, config: Any) -> list[Any]:
     """The configs of models that carry ``config`` in a slot (or are it)."""
     if slot is None:
         return [config]
-    kinds = [kind for kind in members(Model) if slot in {f.name for f in fields(kind)}]
-    return [walk.replaced(walk.baseline(kind), slot, config) for kind in kinds]
+    kinds = [kind for kind in members(Model) if typing.get_type_hints(kind).get(slot) == SLOTS[slot]]
+    hosts = [
+        legal.HOSTS[slot]() if kind is Transformer and slot in legal.HOSTS else walk.baseline(kind) for kind in kinds
+    ]
+    return [walk.replaced(host, slot, config) for host in hosts]
 
 
 def pairs() -> list[tuple[str, Any, Any]]:

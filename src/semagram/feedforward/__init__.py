@@ -1,9 +1,23 @@
 """WHAT is computed at one position: modules from (..., d) to (..., d)."""
 
 from semagram.feedforward.gated import Gated
+from semagram.feedforward.kinds_of_norm import Norm
 from semagram.feedforward.mlp import MLP
-from semagram.feedforward.norms import LayerNorm, Norm, RMSNorm
+from semagram.feedforward.norms import LayerNorm, RMSNorm
+from semagram.feedforward.other_norms import AdaptiveLayerNorm, AdaptiveRMSNorm, DynamicErf, DynamicTanh, ScaleNorm
 
 Feedforward = MLP | Gated
 
-__all__ = ["MLP", "Feedforward", "Gated", "LayerNorm", "Norm", "RMSNorm"]
+__all__ = [
+    "MLP",
+    "AdaptiveLayerNorm",
+    "AdaptiveRMSNorm",
+    "DynamicErf",
+    "DynamicTanh",
+    "Feedforward",
+    "Gated",
+    "LayerNorm",
+    "Norm",
+    "RMSNorm",
+    "ScaleNorm",
+]

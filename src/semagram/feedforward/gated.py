@@ -1,7 +1,7 @@
 """Gated feedforward networks, the GLU family (arXiv 2002.05202): down(activation(gate(x)) * up(x)).
 
-GEGLU is ``activation="gelu"``, SwiGLU ``"silu"``, ReGLU ``"relu"``. The default multiple 8/3 gives as many
-weights as an MLP of multiple 4.
+GEGLU is ``activation="gelu"``, SwiGLU ``"silu"``, ReGLU ``"relu"``, the bilinear one ``"identity"``, the first GLU
+``"sigmoid"``. The default multiple 8/3 gives as many weights as an MLP of multiple 4. Tested against x-transformers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from semagram.errors import UserError
-from semagram.feedforward.mlp import Activation, activate, hidden_width
+from semagram.feedforward.kinds_of_norm import PlainNorm
+from semagram.feedforward.mlp import Activation, activate, check_hidden, hidden_width
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,16 @@ class Gated:
     multiple: float = 8 / 3
     """Hidden width as a multiple of the model's width."""
     activation: Activation = "silu"
-    """Of the gate: silu (SwiGLU), gelu (GEGLU), relu (ReGLU), relu_squared."""
+    """Of the gate: silu (SwiGLU), gelu (GEGLU), relu (ReGLU), identity (bilinear), sigmoid (GLU), and more."""
+    bias: bool = False
+    """Add a learned bias after all maps."""
+    hidden: int | None = None
+    """Hidden width, exactly; none: by the multiple."""
+    inner_norm: PlainNorm | None = None
+    """Norm after the product (NormFormer); none: none."""
 
     def __post_init__(self) -> None:
-        if not self.multiple > 0:
-            raise UserError(f"feedforward multiple must be above 0, got {self.multiple}.")
+        check_hidden(self.multiple, 8 / 3, self.hidden)
 
     def build(self, width: int) -> GatedLayer:
         """The module for model width d."""
@@ -37,10 +42,18 @@ class GatedLayer(nn.Module):
 
     def __init__(self, config: Gated, width: int) -> None:
         super().__init__()
-        self.hidden = hidden_width(width, config.multiple)
+        self.hidden = hidden_width(width, config.multiple, config.hidden)
         self.activation: Activation = config.activation
-        self.inward = nn.Linear(width, 2 * self.hidden, bias=False)
-        self.down = nn.Linear(self.hidden, width, bias=False)
+        self.inward = nn.Linear(width, 2 * self.hidden, bias=config.bias)
+        self.down = nn.Linear(self.hidden, width, bias=config.bias)
+        self.inner_norm = None if config.inner_norm is None else config.inner_norm.build(self.hidden)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Biases start at 0; the weights are the model's affair."""
+        for bias in (self.inward.bias, self.down.bias):
+            if bias is not None:
+                nn.init.zeros_(bias)
 
     def matrices(self) -> dict[str, list[int]]:
         """How many rows of a stacked weight belong to each of its matrices (for per-matrix optimisers)."""
@@ -53,4 +66,5 @@ class GatedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
         gate, up = self.inward(x).split(self.hidden, dim=-1)
-        return self.down(activate(gate, self.activation) * up)
+        hidden = activate(gate, self.activation) * up
+        return self.down(hidden if self.inner_norm is None else self.inner_norm(hidden))

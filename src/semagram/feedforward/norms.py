@@ -1,4 +1,4 @@
-"""Normalisation at one position: RMSNorm (arXiv 1910.07467) and LayerNorm (1607.06450), both without bias.
+"""Normalisation at one position: RMSNorm (arXiv 1910.07467) and LayerNorm (1607.06450).
 
 On a CPU torch's ``rms_norm`` is several elementwise passes, and so is its gradient; ``normalise`` does with fewer and
 keeps only what its gradient needs. Its reference is ``F.rms_norm``, which is also what runs elsewhere.
@@ -27,9 +27,13 @@ class RMSNorm:
     """Multiply by a learned gain a feature (a linear map that follows can do the same)."""
     epsilon: float = EPSILON
     """Added to the mean square."""
+    from_one: bool = False
+    """Keep the gain as its difference from 1 (Gemma): weight decay then pulls it to 1. Needs the gain."""
 
     def __post_init__(self) -> None:
-        _check(self.epsilon)
+        check_epsilon(self.epsilon)
+        if self.from_one and not self.gain:
+            raise UserError(f"RMSNorm from_one={self.from_one} is about the gain, so it needs gain=True.")
 
     def build(self, width: int) -> RMSNormLayer:
         """The module for width d."""
@@ -38,23 +42,25 @@ class RMSNorm:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """(x - mean(x)) / std(x) * gain."""
+    """(x - mean(x)) / std(x) * gain, plus a bias if wanted."""
 
     epsilon: float = 1e-5
     """Added to the variance."""
+    bias: bool = False
+    """Add a learned bias a feature (GPT-2, BERT)."""
+    from_one: bool = False
+    """Keep the gain as its difference from 1: weight decay then pulls it to 1."""
 
     def __post_init__(self) -> None:
-        _check(self.epsilon)
+        check_epsilon(self.epsilon)
 
     def build(self, width: int) -> LayerNormLayer:
         """The module for width d."""
         return LayerNormLayer(self, width)
 
 
-Norm = RMSNorm | LayerNorm
-
-
-def _check(epsilon: float) -> None:
+def check_epsilon(epsilon: float) -> None:
+    """Raise ``UserError`` unless above 0."""
     if not epsilon > 0:
         raise UserError(f"norm epsilon must be above 0, got {epsilon}.")
 
@@ -65,12 +71,15 @@ class RMSNormLayer(nn.Module):
     def __init__(self, config: RMSNorm, width: int) -> None:
         super().__init__()
         self.epsilon = config.epsilon
-        self.gain = nn.Parameter(torch.ones(width)) if config.gain else None
+        self.from_one = config.from_one
+        self.gain = nn.Parameter(torch.full((width,), 0.0 if config.from_one else 1.0)) if config.gain else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
         x = normalise(x, self.epsilon)
-        return x if self.gain is None else x * self.gain
+        if self.gain is None:
+            return x
+        return x * (self.gain + 1.0 if self.from_one else self.gain)
 
 
 class LayerNormLayer(nn.Module):
@@ -79,11 +88,14 @@ class LayerNormLayer(nn.Module):
     def __init__(self, config: LayerNorm, width: int) -> None:
         super().__init__()
         self.epsilon = config.epsilon
-        self.gain = nn.Parameter(torch.ones(width))
+        self.from_one = config.from_one
+        self.gain = nn.Parameter(torch.full((width,), 0.0 if config.from_one else 1.0))
+        self.bias = nn.Parameter(torch.zeros(width)) if config.bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
-        return F.layer_norm(x, self.gain.shape, self.gain, None, self.epsilon)
+        gain = self.gain + 1.0 if self.from_one else self.gain
+        return F.layer_norm(x, self.gain.shape, gain, self.bias, self.epsilon)
 
 
 def normalise(x: Tensor, epsilon: float = EPSILON) -> Tensor:

@@ -5,9 +5,10 @@ from semagram.mixers.attention_parts.alibi import ALiBi
 from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
 from semagram.mixers.attention_parts.forgetting import Forgetting
-from semagram.mixers.attention_parts.gate import Gate
+from semagram.mixers.attention_parts.output_gate import OutputGate
 from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
+from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.latent_attention import LatentAttention
@@ -27,7 +28,6 @@ __all__ = [
     "Entmax15",
     "Everything",
     "Forgetting",
-    "Gate",
     "Interpolation",
     "LatentAttention",
     "LearnedSink",
@@ -36,6 +36,7 @@ __all__ = [
     "Mixer",
     "NTKAware",
     "NoPositions",
+    "OutputGate",
     "Reach",
     "Rotary",
     "Scaling",
@@ -45,6 +46,7 @@ __all__ = [
     "Sparsemax",
     "TokenShift",
     "TopK",
+    "ValueResidual",
     "Weights",
     "Window",
     "YaRN",

@@ -6,8 +6,8 @@ arXiv 2405.04434).
 
 A few features of every query and one key shared by all heads carry rotary positions ("decoupled"), since a turned key
 could not be folded into the latent. A state holds ``rank + rotary_width`` numbers a slot instead of ``2 h d_h``.
-Stepping never makes keys or values of the past: ``q W_uk`` meets the latents themselves, all heads sharing them, and ``W_uv``
-comes after the weighted sum; that equals the pass over all slots, where making keys and values once is cheaper.
+Stepping never makes keys or values of the past: ``q W_uk`` meets the latents themselves, all heads sharing them, and
+``W_uv`` comes after the weighted sum; that equals the pass over all slots, where making them once is cheaper.
 
 The values are narrower than queries and keys; torch's fused kernel wants one width, so they are padded with zeros.
 Tested against Hugging Face's DeepSeek-V3. It has no slots for biases, sinks or windows.
