@@ -4,7 +4,7 @@
 
 Window 64, 4 heads of 64 features, batch 1, fp32, on queries, keys and values alone (projections are the same for all).
 Seconds at length 8,192 for: ours by blocks, ours as a dense mask, full causal attention through the fused kernel, and
-``local-attention`` if it is installed (its window is in blocks: it sees up to 128 slots). Then the peak of memory of ours
+``local-attention`` if it is installed (its window is in blocks: it sees up to 128 slots). Then the peak memory of ours
 and of full attention at several lengths, each in a process of its own.
 """
 

@@ -108,8 +108,9 @@ def factors(kind: type) -> dict[str, list[Any]]:
 
 @cache
 def all_cases() -> tuple[Case, ...]:
-    """The pairwise covering of every model class, the variants of ``legal.ONE_BY_ONE`` and the models of ``EXTRA``."""
-    return tuple(case for kind in members(Model) for case in (*covering(kind), *one_by_one(kind), *extra(kind)))
+    """The pairwise covering of every model class, its extra models, and the variants of ``legal.ONE_BY_ONE``."""
+    kinds = members(Model)
+    return tuple(case for walked in (covering, extra, one_by_one) for kind in kinds for case in walked(kind))
 
 
 def one_by_one(kind: type) -> list[Case]:

@@ -14,10 +14,10 @@ from semagram.mixers import (
     BucketedBias,
     DynamicBias,
     Forgetting,
-    Gate,
     LearnedSink,
     Memory,
     NoPositions,
+    OutputGate,
     Rotary,
     TopK,
     Window,
@@ -175,13 +175,13 @@ def test_top_k() -> None:
 
 @pytest.mark.parametrize("of", ["features", "heads"])
 def test_gate(of: Any) -> None:
-    both = Together(Attention(**PLAIN, gate=Gate(of)), gate_values=True, gate_values_headwise=of == "heads")
+    both = Together(Attention(**PLAIN, gate=OutputGate(of)), gate_values=True, gate_values_headwise=of == "heads")
     both.also(both.ours.gate.weight, both.theirs.to_v_gate.weight).compare()
 
 
 def test_gate_of_low_rank() -> None:
     both = Together(
-        Attention(**PLAIN, gate=Gate(rank=5)), gate_values=True, gate_values_rank=5, low_rank_silu_gates=False
+        Attention(**PLAIN, gate=OutputGate(rank=5)), gate_values=True, gate_values_rank=5, low_rank_silu_gates=False
     )
     both.also(both.ours.gate.inner.weight, both.theirs.to_v_gate.down.weight)
     both.also(both.ours.gate.weight, both.theirs.to_v_gate.up.weight).compare()

@@ -36,7 +36,9 @@ def scaling(settings: Settings, given: dict[str, Any]) -> Scaling | None:
         unknown = [name for name in ("mscale", "mscale_all_dim") if given.get(name) is not None]
         unknown += ["truncate"] if given.get("truncate") is False else []
         if unknown:
-            raise UserError(f"a {settings.family} model with yarn's {unknown[0]}={given[unknown[0]]!r} is not supported.")
+            raise UserError(
+                f"a {settings.family} model with yarn's {unknown[0]}={given[unknown[0]]!r} is not supported."
+            )
         fast, slow = float(given.get("beta_fast") or 32.0), float(given.get("beta_slow") or 1.0)
         return YaRN(factor, int(trained), fast, slow, given.get("attention_factor"))
     raise UserError(

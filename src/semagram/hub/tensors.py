@@ -50,7 +50,7 @@ class Tensors:
                 raise UserError(f"{folder / name} is missing, damaged or no safetensors file: {error}.") from None
         return cls(found, str(folder))
 
-    def strip(self, *prefixes: str) -> None:
+    def unprefixed(self, *prefixes: str) -> None:
         """Leave out a leading prefix of names: a checkpoint may be that of a bare model, or of one with a head."""
         for prefix in prefixes:
             self.left = {name.removeprefix(prefix): tensor for name, tensor in self.left.items()}
@@ -74,4 +74,6 @@ class Tensors:
         rest = [name for name in self.left if not BUFFERS.search(name)]
         if rest:
             more = f" (and {len(rest) - 3} more)" if len(rest) > 3 else ""
-            raise UserError(f"{self.where} has tensors that its config.json does not ask for: {', '.join(rest[:3])}{more}.")
+            raise UserError(
+                f"{self.where} has tensors that its config.json does not ask for: {', '.join(rest[:3])}{more}."
+            )

@@ -13,6 +13,7 @@ attention reads them; the caller answers for what they let a cell see.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -53,6 +54,8 @@ class Geometry:
         self.keep = keep
         self.pairs = pairs if pairs is None or pairs.dim() != 3 else pairs[:, None]
         self.prefix = prefix
+        self.board: dict[str, Tensor] | None = None
+        """What layers leave for later ones, within one call; None unless opened."""
         self._tables: dict[Hashable, Tables] = {}
         self._preceded: dict[int, Geometry] = {}
         self._whole: Geometry | None = None
@@ -103,6 +106,12 @@ class Geometry:
     def rules(self) -> bool:
         """True when the caller said something about pairs, which attention must heed."""
         return self.prefix > 0 or self.pairs is not None
+
+    def opened(self) -> Geometry:
+        """The same cells and tables with an empty board: for one call of a stack whose layers leave something there."""
+        part = copy(self)
+        part.board = {}
+        return part
 
     def narrow(self, start: int, count: int) -> Geometry:
         """Slots ``start .. start + count - 1``; tables are cut from the whole canvas's, not made again."""

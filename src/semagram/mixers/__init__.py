@@ -5,19 +5,21 @@ from semagram.mixers.attention_parts.alibi import ALiBi
 from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
 from semagram.mixers.attention_parts.forgetting import Forgetting
-from semagram.mixers.attention_parts.gate import Gate
+from semagram.mixers.attention_parts.output_gate import OutputGate
 from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
+from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
 from semagram.mixers.context import Context
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.cross_attention import CrossAttention
+from semagram.mixers.latent_attention import LatentAttention
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
 from semagram.mixers.segments import Segments
 from semagram.mixers.token_shift import TokenShift
 
-Mixer = Attention | Convolution | TokenShift | Segments
+Mixer = Attention | Convolution | TokenShift | Segments | LatentAttention
 
 __all__ = [
     "ALiBi",
@@ -31,14 +33,15 @@ __all__ = [
     "Entmax15",
     "Everything",
     "Forgetting",
-    "Gate",
     "Interpolation",
+    "LatentAttention",
     "LearnedSink",
     "Llama3",
     "Memory",
     "Mixer",
     "NTKAware",
     "NoPositions",
+    "OutputGate",
     "Reach",
     "Rotary",
     "Scaling",
@@ -49,6 +52,7 @@ __all__ = [
     "Sparsemax",
     "TokenShift",
     "TopK",
+    "ValueResidual",
     "Weights",
     "Window",
     "YaRN",

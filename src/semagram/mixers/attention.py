@@ -27,12 +27,13 @@ from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
 from semagram.mixers.attention_parts.forgetting import Forgetting
 from semagram.mixers.attention_parts.gains import QueryKeyGains
-from semagram.mixers.attention_parts.gate import Gate
 from semagram.mixers.attention_parts.open_scores import OpenScores, Projected
+from semagram.mixers.attention_parts.output_gate import OutputGate
 from semagram.mixers.attention_parts.reach import Everything, Reach
 from semagram.mixers.attention_parts.single_slot import single_slot
 from semagram.mixers.attention_parts.sinks import Sink
 from semagram.mixers.attention_parts.state import KeyValueState, WindowState
+from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Softmax, Weights
 from semagram.mixers.rotary import NoPositions, Rotary, head_tables, rotate_first
 from semagram.mixers.single import Single
@@ -76,7 +77,9 @@ class Attention:
     """Let a slot tell all later ones to leave a key alone."""
     sink: Sink | None = None
     """Where attention may rest when it wants nothing; none: nowhere."""
-    gate: Gate | None = None
+    value_residual: ValueResidual | None = None
+    """Mix every layer's values with those of the first layer; none: do not."""
+    gate: OutputGate | None = None
     """Let each slot decide how much it takes of what it gathered; none: all."""
 
     def __post_init__(self) -> None:
@@ -134,8 +137,11 @@ class AttentionMixer(nn.Module):
             self.gains = QueryKeyGains(config.gains, self.heads, self.key_value_heads, head_width)
         self.direct = config.kernel().name == "fused"
         plainly_turned = self.turned in (0, head_width) and not kernel.looks_back(config)
-        extras = (config.input_bias, config.output_bias, self.gains is not None, config.gate is not None)
-        self.quick = self.direct and plainly_turned and not any(extras)
+        extras = (config.gate, config.value_residual, self.gains, self.inward.bias, self.outward.bias)
+        self.quick = self.direct and plainly_turned and all(extra is None for extra in extras)
+        self.value_mix = None
+        if config.value_residual is not None:
+            self.value_mix = config.value_residual.build(width, self.key_value_heads)
         self.open = OpenScores(config, width, self.heads, self.key_value_heads, head_width, self.scale)
         self.gate = None if config.gate is None else config.gate.build(width, self.heads, head_width)
 
@@ -146,6 +152,16 @@ class AttentionMixer(nn.Module):
     def output_projections(self) -> list[nn.Linear]:
         """The linear maps that write into the residual stream."""
         return [self.outward]
+
+    @property
+    def leaves_values(self) -> bool:
+        """True where layers share values within a call: a stack must open the geometry's board for it."""
+        return self.value_mix is not None
+
+    def comes_first(self) -> None:
+        """Told by the stack that no layer before this one has values: it has nothing to mix, and no weights for it."""
+        if self.value_mix is not None:
+            self.value_mix.share = None
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n, d) -> (b, n, d)``."""
@@ -209,7 +225,10 @@ class AttentionMixer(nn.Module):
             turned = rotate_first(turned, *tables)
         queries, keys = turned.transpose(1, 2).split([self.heads, self.key_value_heads], dim=1)
         unturned = queries if before is turned else before[:, :, : self.heads].transpose(1, 2)
-        return Projected(queries, keys, values.transpose(1, 2), unturned)
+        values = values.transpose(1, 2)
+        if self.value_mix is not None:
+            values = self.value_mix(values, x, geometry)
+        return Projected(queries, keys, values, unturned)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         grouped = self.key_value_heads != self.heads

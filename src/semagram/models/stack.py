@@ -123,6 +123,16 @@ class Stack(nn.Module):
             raise UserError(
                 "Reversible branches must be undone from the stream alone: no conditioned parts, no experts."
             )
+        sharing = [n for n in self.order if getattr(getattr(self[n], "mixer", None), "leaves_values", False)]
+        self.shares_values = bool(sharing)
+        """Whether layers leave something for later ones of the same call."""
+        if len(sharing) == 1:
+            raise UserError("a value residual needs at least 2 attention layers: the first one has nothing to mix.")
+        if sharing and (self.reversible or self.fewest_loops is not None):
+            raise UserError("a value residual needs layers that run in order: not Reversible, not drawn loops.")
+        if sharing and self.order.count(sharing[0]) == 1:
+            self[sharing[0]].mixer.comes_first()
+        self.one_slot_is_right = self.one_slot_is_right and not sharing
         if self.reversible and cross is not None:
             raise UserError("Reversible branches must be undone from the stream alone: no cross-attention.")
 
@@ -158,6 +168,7 @@ class Stack(nn.Module):
             geometry = geometry.preceded(len(self.registers))
             condition = self._for_registers(condition)
         again = None if self.reinjection is None else self.reinjection(x)
+        geometry = geometry.opened() if self.shares_values else geometry
         if self.fewest_loops is not None and self.training:
             x = self._drawn_loops(x, geometry, context, condition, again, self.fewest_loops)
         elif self.reversible and torch.is_grad_enabled() and not torch.compiler.is_compiling():
@@ -240,6 +251,7 @@ class Stack(nn.Module):
             x = self._one_slot(x[:, 0], state)[:, None]
         else:
             part = state.geometry.narrow(state.length, x.shape[1])
+            part = part.opened() if self.shares_values else part
             again = None if self.reinjection is None else self.reinjection(x)
             x = self._all(x, lambda number, run, h: self[number].step(h, part, state.blocks[run], condition, again))
         state.length += x.shape[1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from semagram.hub.checkpoint import Checkpoint
-from semagram.hub.families import bert, gpt, llama
+from semagram.hub.families import bert, gpt, llama, t5, vit
 from semagram.hub.settings import Settings
 from semagram.hub.tensors import Tensors
 
@@ -19,6 +19,9 @@ FAMILIES: dict[str, Family] = {
     "gptj": gpt.gptj,
     "opt": gpt.opt,
     "roberta": bert.roberta,
+    "t5": t5.t5,
+    "mt5": t5.t5,
+    "vit": vit.vit,
     **dict.fromkeys(llama.KINDS, llama.read),
 }
 """By the ``model_type`` of ``config.json``."""

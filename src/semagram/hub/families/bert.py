@@ -45,14 +45,14 @@ class Names:
 
 def bert(s: Settings, tensors: Tensors) -> Checkpoint:
     """BERT."""
-    tensors.strip("bert.")
+    tensors.unprefixed("bert.")
     tensors.leave(r"cls\.seq_relationship\..*")
     return _read(s, tensors, Names(), s.whole("hidden_size"), s.whole("num_hidden_layers"), 0)
 
 
 def roberta(s: Settings, tensors: Tensors) -> Checkpoint:
     """RoBERTa: its positions begin behind the padding's row."""
-    tensors.strip("roberta.")
+    tensors.unprefixed("roberta.")
     names = Names(head=("lm_head.dense", "lm_head.layer_norm"), out=("lm_head.decoder", "lm_head.bias"))
     first = s.get("pad_token_id", 1) + 1
     return _read(s, tensors, names, s.whole("hidden_size"), s.whole("num_hidden_layers"), first)
@@ -61,7 +61,7 @@ def roberta(s: Settings, tensors: Tensors) -> Checkpoint:
 def distilbert(s: Settings, tensors: Tensors) -> Checkpoint:
     """DistilBERT."""
     s.must("sinusoidal_pos_embds", False, default=False)
-    tensors.strip("distilbert.")
+    tensors.unprefixed("distilbert.")
     names = Names(
         "transformer.layer.",
         ("attention.q_lin", "attention.k_lin", "attention.v_lin"),

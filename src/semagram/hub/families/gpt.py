@@ -25,7 +25,7 @@ def gpt2(s: Settings, tensors: Tensors) -> Checkpoint:
     s.must("scale_attn_weights", True, default=True)
     s.must("scale_attn_by_inverse_layer_idx", False, default=False)
     s.must("add_cross_attention", False, default=False)
-    tensors.strip("transformer.")
+    tensors.unprefixed("transformer.")
     width, depth, places = s.whole("n_embd"), s.whole("n_layer"), s.whole("n_positions", "n_ctx")
     w = Weights(tensors)
     v = w.embedding("embedding.weight", "wte.weight", s.begin(s.whole("vocab_size")))
@@ -56,7 +56,7 @@ def gpt2(s: Settings, tensors: Tensors) -> Checkpoint:
 
 def gpt_neox(s: Settings, tensors: Tensors) -> Checkpoint:
     """GPT-NeoX and Pythia."""
-    tensors.strip("gpt_neox.")
+    tensors.unprefixed("gpt_neox.")
     width, depth, heads = s.whole("hidden_size"), s.whole("num_hidden_layers"), s.whole("num_attention_heads")
     w = Weights(tensors)
     v = w.embedding("embedding.weight", "embed_in.weight", s.begin(s.whole("vocab_size")))
@@ -76,9 +76,7 @@ def gpt_neox(s: Settings, tensors: Tensors) -> Checkpoint:
         w,
         width,
         depth,
-        Attention(
-            heads, positions=rotary(s, fraction=0.25), sharpness=None, input_bias=bias, output_bias=bias
-        ),
+        Attention(heads, positions=rotary(s, fraction=0.25), sharpness=None, input_bias=bias, output_bias=bias),
         s.whole("intermediate_size"),
         s.activation("hidden_act", "gelu"),
         s.get("layer_norm_eps", 1e-5),
@@ -90,7 +88,7 @@ def gpt_neox(s: Settings, tensors: Tensors) -> Checkpoint:
 
 def gptj(s: Settings, tensors: Tensors) -> Checkpoint:
     """GPT-J."""
-    tensors.strip("transformer.")
+    tensors.unprefixed("transformer.")
     width, depth, heads = s.whole("n_embd"), s.whole("n_layer"), s.whole("n_head")
     turned = s.get("rotary_dim", width // heads)
     w = Weights(tensors)
@@ -124,7 +122,7 @@ def opt(s: Settings, tensors: Tensors) -> Checkpoint:
     s.must("do_layer_norm_before", True, default=True)
     s.must("_remove_final_layer_norm", False, default=False)
     s.must("layer_norm_elementwise_affine", True, default=True)
-    tensors.strip("model.", "decoder.")
+    tensors.unprefixed("model.", "decoder.")
     width, depth, places = s.whole("hidden_size"), s.whole("num_hidden_layers"), s.whole("max_position_embeddings")
     s.must("word_embed_proj_dim", width, default=width)
     w = Weights(tensors)
@@ -165,7 +163,7 @@ def opt(s: Settings, tensors: Tensors) -> Checkpoint:
 def falcon(s: Settings, tensors: Tensors) -> Checkpoint:
     """Falcon with rotary positions, of both architectures."""
     s.must("alibi", False, default=False)
-    tensors.strip("transformer.")
+    tensors.unprefixed("transformer.")
     width, depth = s.whole("hidden_size"), s.whole("num_hidden_layers", "n_layer")
     heads = s.whole("num_attention_heads", "n_head")
     new = bool(s.get("new_decoder_architecture", False))
@@ -213,7 +211,7 @@ def falcon(s: Settings, tensors: Tensors) -> Checkpoint:
 def bloom(s: Settings, tensors: Tensors) -> Checkpoint:
     """BLOOM: ALiBi and a norm after the embedding."""
     s.must("apply_residual_connection_post_layernorm", False, default=False)
-    tensors.strip("transformer.")
+    tensors.unprefixed("transformer.")
     width, depth = s.whole("hidden_size", "n_embed"), s.whole("n_layer", "num_hidden_layers")
     heads = s.whole("n_head", "num_attention_heads")
     w = Weights(tensors)

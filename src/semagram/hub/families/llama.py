@@ -249,7 +249,7 @@ KINDS: dict[str, Callable[[Settings], Kind]] = {
 def read(s: Settings, tensors: Tensors) -> Checkpoint:
     """The checkpoint of any of them."""
     kind = KINDS[s.family](s)
-    tensors.strip("model.")
+    tensors.unprefixed("model.")
     width, depth = s.whole("hidden_size"), s.whole("num_hidden_layers")
     mixers = [_mixer(s, kind, tensors, i) for i in range(depth)]
     own, layers = in_turn(mixers)
@@ -344,7 +344,9 @@ def _mixer(s: Settings, kind: Kind, tensors: Tensors, index: int) -> Attention:
         positions = rotary(s, kind=name) if not old else type(positions)(base=s.get("rope_local_base_freq", 1e4))
     scale = kind.scale or head_width**-0.5
     if kind.gains and s.get("rms_norm_eps", 1e-6) != 1e-6:
-        raise UserError(f"a {s.family} model with rms_norm_eps={s.get('rms_norm_eps')} is not supported; it may be 1e-6.")
+        raise UserError(
+            f"a {s.family} model with rms_norm_eps={s.get('rms_norm_eps')} is not supported; it may be 1e-6."
+        )
     here = f"layers.{index}.self_attn."
     return Attention(
         heads=heads,

@@ -1,6 +1,6 @@
 """Blocks of a window: time and memory in proportion to length, forwards and backwards, from ordinary torch.
 
-The slots are cut into blocks of ``c = size - 1`` or a little more. The queries of a block see their own block and the
+The slots are cut into blocks of ``c = size`` or a little more. The queries of a block see their own block and the
 one before it (CAUSAL) or its neighbours on both sides (FULL): scores are ``(blocks, c, 2c)`` instead of ``(n, n)``.
 With dilation r the slots are first dealt out to r lines, each with its own window of neighbours.
 Whatever is known slot by slot (keys, coordinates, padding, forgetting) is cut in the same way, and what may be seen is
@@ -35,7 +35,7 @@ class Blocks:
     @classmethod
     def of(cls, n: int, size: int, dilation: int, causal: bool) -> Blocks | None:
         """The cut for a window of ``size`` slots on one side; None where blocks would see more than the whole."""
-        block = max(size - 1, LEAST)
+        block = max(size, LEAST)
         seen = block * (2 if causal else 3)
         if n <= seen * dilation:
             return None

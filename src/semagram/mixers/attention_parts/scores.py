@@ -52,7 +52,7 @@ def attend(
     if rules.cap is not None:
         scores = torch.tanh(scores * (1.0 / rules.cap)) * rules.cap
     for term in added:
-        scores = scores + term
+        scores = scores.add_(term)  # nothing keeps the scores as they were
     if select is not None:
         scores = select(scores)
     if columns is None:

@@ -17,7 +17,7 @@ from semagram.errors import UserError
 
 
 @dataclass(frozen=True)
-class Gate:
+class OutputGate:
     """Multiply what was gathered by a gate that reads the slot itself."""
 
     of: Literal["features", "heads"] = "features"
@@ -29,15 +29,15 @@ class Gate:
         if self.rank is not None and self.rank < 1:
             raise UserError(f"gate rank must be at least 1 or none, got {self.rank}.")
 
-    def build(self, width: int, heads: int, value_width: int) -> GateLayer:
+    def build(self, width: int, heads: int, value_width: int) -> OutputGateLayer:
         """The module."""
-        return GateLayer(self, width, heads, value_width)
+        return OutputGateLayer(self, width, heads, value_width)
 
 
-class GateLayer(nn.Module):
+class OutputGateLayer(nn.Module):
     """``mixed (b, n, h, d_v)``, ``x (b, n, d)`` -> ``(b, n, h, d_v)``."""
 
-    def __init__(self, config: Gate, width: int, heads: int, value_width: int) -> None:
+    def __init__(self, config: OutputGate, width: int, heads: int, value_width: int) -> None:
         super().__init__()
         self.shape = (heads, value_width if config.of == "features" else 1)
         self.inner = None if config.rank is None else nn.Linear(width, config.rank, bias=False)
