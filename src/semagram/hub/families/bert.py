@@ -100,8 +100,11 @@ def _read(s: Settings, tensors: Tensors, names: Names, width: int, depth: int, f
         w.norm(f"{ours}feedforward_way.after_norm", feedforward_norm)
     w.linear("transform.linear", names.head[0])
     w.norm("transform.norm", names.head[1])
-    w.copy("head_bias", names.out[1])
     tied = bool(s.get("tie_word_embeddings", True))
+    # A head of its own also has a bias of its own; the other one is then read by nobody.
+    own = f"{names.out[0]}.bias"
+    w.copy("head_bias", own if not tied and own in tensors else names.out[1])
+    tensors.leave(names.out[1])
     if not tied:
         w.copy("head.weight", f"{names.out[0]}.weight")
     tensors.leave(rf"{names.out[0]}\.(weight|bias)")
