@@ -1,6 +1,6 @@
 """What the training loop costs beside a bare PyTorch loop of the same network, optimiser and batch size.
 
-    python benchmarks/framework_tax.py [--json]
+    python -m benchmarks.framework_tax [--json]
 
 Both loops run in one process and take turns, a step each: a watcher of `train` is called at the end of each step,
 takes one bare step, and times it; the time between two calls is the framework's step, with its batches, seeds, log
@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from benchmarks.rounds import environment
 from semagram.experiment import Experiment
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
@@ -114,8 +115,8 @@ def main() -> None:
     torch.set_num_threads(1)
     found = [measure(*case) for case in CASES]
     if "--json" in sys.argv[1:]:
-        about = {"rounds": ROUNDS, "steps_a_round": STEPS, "torch": torch.__version__, "threads": 1}
-        print(json.dumps({**about, "cases": found}, indent=2))
+        about = {"what": "framework tax", "rounds": ROUNDS, "steps_a_round": STEPS, "environment": environment()}
+        print(json.dumps({**about, "results": found}, indent=2))
         return
     print(f"{'context':>7} {'batch':>5} {'optimiser':>9} {'bare ms':>9} {'ours ms':>9} {'ratio':>6}  spread")
     for c in found:

@@ -11,7 +11,7 @@ import torch
 
 
 def alternate(
-    contestants: Mapping[str, Callable[[], None]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
     """Seconds of each contestant in each round, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -43,3 +43,11 @@ def _processor() -> str:
             return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
     except OSError:
         return platform.processor()
+
+
+def matrix_rate(size: int = 1024, rounds: int = 7) -> float:
+    """GFLOP/s of float32 matrix products here and now, the median of ``rounds``: what the machine could do."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    out = torch.empty(size, size)
+    seconds = alternate({"product": lambda: torch.mm(a, b, out=out)}, rounds)["product"]
+    return 2 * size**3 / sorted(seconds)[rounds // 2] / 1e9

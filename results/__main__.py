@@ -36,9 +36,22 @@ def plain(rows: list[Row]) -> str:
     keys = list(dict.fromkeys(k for row in rows for k in row))
     lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
     for row in rows:
-        cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row.get(k, "") for k in keys)]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(_cell(row.get(k, "")) for k in keys) + " |")
     return "\n".join(lines)
+
+
+def by_benchmark(rows: list[Row]) -> str:
+    """A plain table for each benchmark of ``python -m benchmarks``."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[str(row["benchmark"])].append({k: v for k, v in row.items() if k != "benchmark"})
+    return "\n\n".join(f"## {name}\n\n{plain(part)}" for name, part in found.items())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return " to ".join(_cell(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _spread(values: list[float], digits: int) -> str:
@@ -50,16 +63,20 @@ def _spread(values: list[float], digits: int) -> str:
 TABLES: dict[str, Callable[[list[Row]], str]] = {"2026-11-22-learning": learning}
 
 
+def write_table(folder: Path) -> None:
+    """Rewrite what stands between the two marks in a folder's README."""
+    rows = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    page = folder / "README.md"
+    head, rest = page.read_text(encoding="utf-8").split(BEGIN, 1)
+    tail = rest.split(END, 1)[1]
+    kind = by_benchmark if "benchmark" in rows[0] else TABLES.get(folder.name, plain)
+    page.write_text(f"{head}{BEGIN}\n{kind(rows)}\n{END}{tail}", encoding="utf-8")
+
+
 def main() -> None:
-    """Rewrite what stands between the two marks in each folder's README."""
+    """Every folder that has raw runs."""
     for folder in sorted(p for p in HERE.iterdir() if (p / "runs.jsonl").is_file()):
-        rows = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
-        page = folder / "README.md"
-        text = page.read_text(encoding="utf-8")
-        head, rest = text.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
-        table = TABLES.get(folder.name, plain)(rows)
-        page.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+        write_table(folder)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -154,10 +156,52 @@ def test_wrong_sampling(said: Said, trained: Path) -> None:
     refused(said("generate", trained, "--top-k", "0"), "top_k", "0")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_no_permission(said: Said, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    refused(said("train", "pydocs", *QUICK, "--out", tmp_path / "run"), "run")
+@contextmanager
+def powerless() -> Iterator[None]:
+    """As nobody special: root, who may write anywhere, becomes another user for the time of the test."""
+    before, nobody = os.geteuid(), 65534
+    os.seteuid(nobody if before == 0 else before)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def forbidden() -> Iterator[Path]:
+    """A folder that may be read and entered, and not written to."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        yield Path(folder)
+        Path(folder).chmod(0o755)
+
+
+@pytest.fixture
+def readable(trained: Path) -> Iterator[Path]:
+    """A copy of the run, and of its text, that every user may read."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(shutil.copytree(trained, Path(folder) / "run"))
+        Path(folder, "text.txt").write_text("abc abd acd bcd. " * 60)
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield run
+
+
+@pytest.mark.parametrize("place", ["run", "a/b/run"])
+def test_no_permission(said: Said, readable: Path, forbidden: Path, place: str) -> None:
+    words = ["train", readable.parent / "text.txt", *QUICK, "--out"]
+    assert said(*words, readable.parent / "another")[0] == 0  # All that is imported late is imported now.
+    with powerless():
+        refused(said(*words, forbidden / place), "ermission", str(forbidden))
+    assert not list(forbidden.iterdir())
+
+
+def test_no_permission_to_write_the_answer(said: Said, readable: Path, forbidden: Path) -> None:
+    words = ["compress", readable, readable.parent / "text.txt", "-o"]
+    assert said(*words, readable.parent / "file")[0] == 0
+    with powerless():
+        refused(said(*words, forbidden / "file"), "ermission", str(forbidden))
+    assert not list(forbidden.iterdir())
 
 
 def test_a_file_where_the_run_should_be(said: Said, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_overhead_is_below_a_twentieth_of_a_percent(v, spread):
     encoder = Encoder(v)
     encoder.encode(log_probs, ids)
     ideal = -log_probs[np.arange(len(ids)), ids].astype(np.float64).sum() / np.log(2)
-    assert ideal - 1 < 8 * len(encoder.bytes()) < ideal * 1.0005 + 32
+    assert ideal - 16 < 8 * len(encoder.bytes()) < ideal * 1.0005 + 24
 
 
 def test_the_impossible_costs_24_bits_and_the_certain_nothing():

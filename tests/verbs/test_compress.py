@@ -28,7 +28,8 @@ def test_round_trip_at_the_scored_length(name, count, stretches):
     assert (decompress(predictor, data, IDENTITY) == ids).all()
     ideal = score(predictor, ids, stretches=stretches).total_nats / np.log(2)
     # Filler cells may stand elsewhere in another batch, but they never count.
-    assert ideal * 0.999 - 1 <= 8 * len(from_bytes(data).payload) <= ideal * 1.001 + 40
+    # Zeros at the end are not written, and where the file ends says so: a little luck is possible.
+    assert ideal * 0.999 - 24 <= 8 * len(from_bytes(data).payload) <= ideal * 1.001 + 24
 
 
 def test_the_same_call_gives_the_same_file():
@@ -69,7 +70,7 @@ def test_the_header_is_small_and_is_all_there_is_beside_the_ids():
     trained = Characters().train(TEXT)
     data = compress_text(AdaptiveBigram(trained.vocabulary_size), trained, TEXT, IDENTITY)
     found = from_bytes(data)
-    assert len(data) - len(found.payload) <= 24
+    assert len(data) - len(found.payload) <= 22
     assert found.bits_per_character() == 8 * len(data) / len(TEXT)
 
 

@@ -5,7 +5,7 @@ w_i = floor(p_i (2^24 - v) / sum p), in double precision, and what is left over 
 gives id i the probability (w_i + 1) / 2^24. So every id stays possible (an impossible one costs 24 bits), the
 distribution is normalised whatever the predictor says, and nothing inside the coder is rounded: constriction forms
 cumulative weights by scaling with (2^24 - v) / sum w, which is exactly 1, and whole numbers below 2^24 are exact in
-float32. At v = 65 the loss is below 1e-5 bits an id; the ends of the stream cost at most 4 bytes.
+float32. At v = 65 the loss is below 1e-5 bits an id; the end of the stream costs 1 to 3 bytes.
 """
 
 from __future__ import annotations
@@ -53,8 +53,29 @@ class Encoder:
             self._encoder.encode(ids.astype(np.int32), self._family, weights(log_probs))
 
     def bytes(self) -> bytes:
-        """All that was encoded, without the zero bytes at its end."""
-        return self._encoder.get_compressed().astype(">u4").tobytes().rstrip(b"\0")
+        """All that was encoded, in as few bytes as decode to it (a decoder reads zeros after the end)."""
+        words = self._encoder.get_compressed().astype(">u4").tobytes()
+        position, (lower, width) = self._encoder.pos()
+        return _shortest_end(words, 4 * position, lower, width).rstrip(b"\0")
+
+
+def _shortest_end(words: bytes, settled: int, lower: int, width: int) -> bytes:
+    """``words`` with another end of the same meaning, and as many zero bytes at the end as can be.
+
+    A range coder ends with any number of its last interval, ``lower .. lower + width - 1`` in 64 bits, of which whole
+    words are written; the roundest one needs fewer bytes. It must lie on the same side of an overflow as the number
+    that ``words`` hold, whose carry the ``settled`` first bytes have taken in.
+    """
+    chosen = int.from_bytes(words[settled:].ljust(8, b"\0")[:8], "big")
+    first, last = (lower, lower + width - 1) if chosen >= lower else (0, lower + width - 1 - 2**64)
+    last = min(last, 2**64 - 1)
+    if not first <= chosen <= last:
+        return words  # Not the layout that this reading of the coder expects: longer by three bytes, and right.
+    for zeros in range(64, -1, -8):
+        rounded = -(-first >> zeros) << zeros
+        if rounded <= last:
+            return words[:settled] + rounded.to_bytes(8, "big")
+    return words
 
 
 class Decoder:

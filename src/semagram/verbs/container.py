@@ -1,9 +1,9 @@
 """The file that ``compress`` writes: what a decoder must know, packed tightly, and a checksum over all of it.
 
-The file's size is the score, so every byte of the header is paid for by the model: 22 bytes in the plain form. What a
-text does not need (escapes, an embedded model, a stride, a character count other than the number of ids) is left out
-and a flag says so. Hashes are cut to what their errors cost: a wrong model that passes for the right one (1 in 2^24)
-still fails the digest of the text, which is the last word and passes a wrong text once in 2^48.
+The file's size is the score, so every byte of the header is paid for by the model: about 20 bytes in the plain form.
+What a text does not need (escapes, an embedded model, an unusual plan, a character count other than the number of ids)
+is left out and a flag says so. Hashes are cut to what their errors cost: a wrong model that passes for the right one
+(1 in 2^24) still fails the digest of the text, which is the last word and passes a wrong text once in 2^48.
 
 Any damage is seen before anything is decoded (CRC-32 over the whole file), and no length in it can make a reader
 allocate more than the file's own size allows: one byte stands for at most 1,024 ids, as in deflate, and a text that
@@ -27,9 +27,10 @@ MOST_THREADS = 255
 DIGEST_BYTES = 6
 FACTS_BYTES = 1
 _SEALED_FROM = len(MAGIC) + 1 + 4
+"""The mark, one byte of version (upper three bits) and flags, the checksum."""
 _IDENTITY_BYTES = 3
 _HOLDS = ("ids", "text")
-_TEXT, _CHARACTERS, _STRIDE, _PARTS, _ESCAPES = (1 << bit for bit in range(5))
+_TEXT, _CHARACTERS, _PLAN, _PARTS, _ESCAPES = (1 << bit for bit in range(5))
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,13 @@ def to_bytes(container: Container) -> bytes:
     c = container
     optional = (
         (_CHARACTERS, number(c.characters), c.characters != (c.count if c.holds == "text" else 0)),
-        (_STRIDE, number(c.stride or 0), c.stride is not None),
+        (_PLAN, bytes([c.threads]) + number(c.stride or 0), (c.threads, c.stride) != (1, None)),
         (_PARTS, _packed(c.parts), bool(c.parts)),
         (_ESCAPES, string(c.escapes), bool(c.escapes)),
     )
     flags = (_TEXT if c.holds == "text" else 0) | sum(flag for flag, _, needed in optional if needed)
     body = b"".join(
         [
-            bytes([flags, c.threads]),
             bytes.fromhex(c.identity),
             c.digest,
             c.facts,
@@ -103,7 +103,7 @@ def to_bytes(container: Container) -> bytes:
             c.payload.ljust(-(-c.count // MOST_IDS_A_BYTE), b"\0"),
         ]
     )
-    start = MAGIC + bytes([VERSION])
+    start = MAGIC + bytes([VERSION << 5 | flags])
     return start + _checksum(start, body) + body
 
 
@@ -112,30 +112,26 @@ def from_bytes(data: bytes) -> Container:
     size = len(MAGIC)
     if not data.startswith(MAGIC):
         raise UserError(f"this is not a semagram file: it begins with {data[:size]!r}, not {MAGIC!r}.")
-    if data[size : size + 1] != bytes([VERSION]):
-        found = f"has format {data[size]}" if len(data) > size else f"ends after its first {size} bytes"
+    if len(data) == size or data[size] >> 5 != VERSION:
+        found = f"has format {data[size] >> 5}" if len(data) > size else f"ends after its first {size} bytes"
         raise UserError(f"this file {found}; this semagram reads format {VERSION}.")
     if data[size + 1 : _SEALED_FROM] != _checksum(data[: size + 1], data[_SEALED_FROM:]):
         raise UserError(f"the file is damaged or cut short: its {len(data)} bytes do not match their checksum.")
-    return _parsed(Cursor(data[_SEALED_FROM:]))
+    return _parsed(data[size] & 31, Cursor(data[_SEALED_FROM:]))
 
 
-def _parsed(cursor: Cursor) -> Container:
-    flags, threads = cursor.take(2)
-    _at_most("flags", flags, _TEXT | _CHARACTERS | _STRIDE | _PARTS | _ESCAPES)
+def _parsed(flags: int, cursor: Cursor) -> Container:
     identity, digest, told = cursor.take(_IDENTITY_BYTES).hex(), cursor.take(DIGEST_BYTES), cursor.take(FACTS_BYTES)
     count, stretches = cursor.number(), cursor.number()
     characters = cursor.number() if flags & _CHARACTERS else count if flags & _TEXT else 0
-    stride = cursor.number() if flags & _STRIDE else None
+    threads, stride = (cursor.take(1)[0], cursor.number()) if flags & _PLAN else (1, 0)
     parts = _unpacked(cursor) if flags & _PARTS else {}
     escapes = cursor.string() if flags & _ESCAPES else b""
     payload = cursor.take(cursor.left)
     _at_most("ids", count, MOST_IDS_A_BYTE * len(payload))
     _at_most("stretches", stretches, MOST_STRETCHES)
-    if threads < 1 or stride == 0 or (count and stretches < 1):
-        raise UserError(
-            f"the file is damaged: it names {threads} threads, {stretches} stretches and a stride of {stride}."
-        )
+    if threads < 1 or (count and stretches < 1):
+        raise UserError(f"the file is damaged: it names {threads} threads and {stretches} stretches.")
     return Container(
         identity=identity,
         digest=digest,
@@ -143,7 +139,7 @@ def _parsed(cursor: Cursor) -> Container:
         count=count,
         characters=characters,
         stretches=stretches,
-        stride=stride,
+        stride=stride or None,
         threads=threads,
         facts=told,
         payload=payload,
