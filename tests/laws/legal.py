@@ -15,6 +15,7 @@ from semagram.feedforward import (
     AdaptiveRMSNorm,
     DynamicErf,
     DynamicTanh,
+    Experts,
     Gated,
     LayerNorm,
     RMSNorm,
@@ -25,10 +26,11 @@ from semagram.mixers import Attention, Convolution, NoPositions, Rotary, Segment
 from semagram.models import Hybrid, Transformer
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
-from semagram.models.joins import GRUGate, Highway, Plus
+from semagram.models.joins import DepthAttention, GRUGate, Highway, HyperConnections, Plus, Reversible
 from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
 from semagram.models.residual import Residual
 from semagram.models.scales import Fixed, Gate, LayerScale, ReZero
+from semagram.models.skips import Reinjection, UNetSkips
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -64,6 +66,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     AdaptiveRMSNorm: lambda: AdaptiveRMSNorm(condition_width=3, epsilon=1e-3),
     AdaptiveLayerNorm: lambda: AdaptiveLayerNorm(condition_width=3, epsilon=1e-3),
     LearnedPositions: lambda: LearnedPositions(capacity=16),
+    Experts: lambda: Experts(experts=3, chosen=2, multiple=1.0),
     Gate: lambda: Gate(condition_width=3),
     BPE: lambda: BPE(vocabulary_size=260),
 }
@@ -89,16 +92,22 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Residual(norms="none", parallel="own_norms", scale=LayerScale()),
         Residual(norms="after", join=Plus(keep=2.0), start="by_depth"),
         Residual(norms="both", join=GRUGate(), scale=Gate(3)),
+        Residual(join=HyperConnections(2, sinkhorn=None), parallel="own_norms"),
+        Residual(join=DepthAttention(3), norms="sandwich", scale=LayerScale(), drop=0.3),
+        Residual(join=Reversible(), norms="output", scale=ReZero()),
     ),
     Layers: (
         Layers(Letters("fa"), loops=2, fewest_loops=1),
         Layers(Macaron(), taper=0.5, alternate=(TokenShift(), Convolution(3))),
         Layers(distinct=2, loops=2),
         Layers(SandwichOrder(2), taper=2.0),
+        Layers(Macaron(), skips=UNetSkips(), loops=2, fewest_loops=1),
+        Layers(distinct=1, skips=Reinjection(gated=True)),
     ),
     Embedding: (
         Embedding(inner_width=5, unit_rows=True, root_width=True, positions=SinusoidalPositions(scaled=True)),
         Embedding(positions=LearnedPositions(16), categories=(2, 3), normalise=False),
+        Embedding(registers=2, positions=SinusoidalPositions()),
     ),
     Transformer: (
         Transformer(
@@ -107,6 +116,16 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Transformer(WIDTH, 2, tied=True, embedding=Embedding(inner_width=5, unit_rows=True), head=Head(bias=True)),
         Transformer(WIDTH, 3, layers=Layers(distinct=1), residual=Residual(drop=0.3), tied=True),
         Transformer(WIDTH, 2, layers=Layers(alternate=(Convolution(3),)), residual=Residual(parallel="own_norms")),
+        Transformer(WIDTH, 3, layers=Layers(distinct=1, loops=2), residual=Residual(join=DepthAttention())),
+        Transformer(WIDTH, 3, layers=Layers(distinct=2), residual=Residual(join=Reversible()), norm=LayerNorm()),
+        Transformer(WIDTH, 2, layers=Layers(skips=UNetSkips()), residual=Residual("after", drop=0.3), tied=True),
+        Transformer(
+            WIDTH, 2, layers=Layers(skips=Reinjection(gated=True)), residual=Residual(join=HyperConnections(3))
+        ),
+        Transformer(WIDTH, 2, embedding=Embedding(registers=3), layers=Layers(loops=2)),
+        Transformer(
+            WIDTH, 2, embedding=Embedding(registers=1, normalise=False), residual=Residual(join=HyperConnections(2))
+        ),
         Transformer(WIDTH, 2, layers=Layers(alternate=(TokenShift(),), loops=2), feedforward=Gated(bias=True)),
     ),
 }
@@ -153,6 +172,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     ),
     (Transformer, "feedforward"): (
         Gated(1.5),
+        Experts(3, 2, 1.0),
         MLP(2.0),
         MLP(hidden=24, bias=True, activation="gelu"),
         Gated(1.5, "gelu_tanh", bias=True, inner_norm=LayerNorm(bias=True)),
@@ -175,8 +195,14 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
         Residual(parallel="own_norms", join=GRUGate()),
         Residual(scale=Gate(3), drop=0.3),
         Residual(join=Plus(0.5, learned=True), scale=Fixed(), start="by_depth"),
+        Residual(join=HyperConnections(2)),
+        Residual("sandwich", join=DepthAttention(rank=3)),
     ),
-    (Transformer, "layers"): (Layers(Macaron()), Layers(Letters("aff"), loops=2), Layers(loops=2, fewest_loops=1)),
+    (Transformer, "layers"): (
+        Layers(Macaron()),
+        Layers(Letters("aff"), loops=2),
+        Layers(skips=Reinjection(gated=True)),
+    ),
     (Transformer, "embedding"): (
         Embedding(LearnedPositions(16), normalise=False, root_width=True),
         Embedding(SinusoidalPositions(scaled=True), inner_width=5, unit_rows=True),
@@ -191,6 +217,13 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (LearnedPositions, "capacity"): (12, 20),
     (Fixed, "factor"): (0.25, 2.0),
     (Highway, "start"): (-2.0, 0.0),
+    (Experts, "experts"): (4,),
+    (Experts, "chosen"): (1, 3),
+    (Experts, "activation"): ("silu", "gelu"),
+    (HyperConnections, "streams"): (2, 3),
+    (HyperConnections, "sinkhorn"): (None, 1, 5),
+    (DepthAttention, "rank"): (None, 3),
+    (Residual, "drop"): (0.0, 0.3),
     (Layers, "alternate"): ((), (TokenShift(),), (TokenShift(), Convolution(3))),
     (Layers, "distinct"): (None, 1, 2),
     (Layers, "loops"): (1, 2),
@@ -199,6 +232,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Letters, "pattern"): ("af", "aff", "fa"),
     (SandwichOrder, "outer"): (1, 2),
     (Embedding, "inner_width"): (None, 5),
+    (Embedding, "registers"): (0, 2),
     (Embedding, "categories"): ((), (3,), (2, 3)),
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
@@ -206,8 +240,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
 }
 """Values for fields whose neighbours must fit other fields."""
 
-ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds")}
-"""Fields that do not reach the network (folds cut the training text): the tests of their own shelf ask after them."""
+ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds"), (Experts, "balance"), (Experts, "z_loss")}
+"""Fields that do not reach the logits (folds cut the training text, auxiliary losses go their own way): the tests of
+their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
@@ -239,6 +274,10 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (MLP, {"hidden": 0}, "at least 1"),
     (MLP, {"multiple": 2.0, "hidden": 5}, "not both"),
     (Gated, {"multiple": 2.0, "hidden": 5}, "not both"),
+    (Experts, {"experts": 1}, "at least 2"),
+    (Experts, {"chosen": 9}, "from 1 to experts"),
+    (Experts, {"multiple": 0.0}, "above 0"),
+    (Experts, {"balance": -1.0}, "at least 0"),
     (LayerScale, {"start": 0.0}, "above 0"),
     (Fixed, {"factor": 0.0}, "above 0"),
     (Gate, {"condition_width": 0}, "at least 1"),
@@ -246,6 +285,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Residual, {"drop": 1.0}, "not including, 1"),
     (Residual, {"norms": "after", "parallel": "own_norms"}, "must not stand after"),
     (Residual, {"norms": "output", "parallel": "shared_norm"}, "norm before"),
+    (HyperConnections, {"streams": 1}, "at least 2"),
+    (HyperConnections, {"sinkhorn": 0}, "at least 1"),
+    (DepthAttention, {"rank": 0}, "at least 1"),
+    (Residual, {"join": Reversible(), "drop": 0.3}, "must be 0"),
+    (Residual, {"join": HyperConnections(), "norms": "after"}, "keeps several"),
     (Layers, {"distinct": 0}, "at least 1"),
     (Layers, {"loops": 0}, "at least 1"),
     (Layers, {"fewest_loops": 1}, "below layers.loops"),
@@ -256,6 +300,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LearnedPositions, {"capacity": 0}, "at least 1"),
     (SinusoidalPositions, {"base": 1.0}, "above 1"),
     (Embedding, {"inner_width": 0}, "at least 1"),
+    (Embedding, {"registers": -1}, "at least 0"),
+    (Transformer, {"embedding": Embedding(registers=2), "mixer": Convolution()}, "Convolution"),
     (Embedding, {"categories": (2, 0)}, "at least 1"),
     (Head, {"scale": 0.0}, "above 0"),
     (Transformer, {"width": 0}, "at least 1"),

@@ -21,10 +21,11 @@ from semagram.feedforward import (
 )
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
-from semagram.models.joins import GRUGate, Plus
+from semagram.models.joins import DepthAttention, GRUGate, HyperConnections, Plus
 from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
 from semagram.models.residual import Residual
 from semagram.models.scales import Gate, LayerScale
+from semagram.models.skips import Reinjection, UNetSkips
 
 GELU = MLP(activation="gelu", bias=True)
 C = 5
@@ -219,6 +220,79 @@ def test_sinusoidal_positions() -> None:
     positions = SinusoidalPositions(scaled=True)
     twin = simple({"embedding": Embedding(positions, normalise=False)}, {}, wrapper)
     twin.pair(twin.network.entry.places.factor, twin.peer.pos_emb.scale)
+    twin.branches()
+    twin.agree()
+
+
+def test_hyper_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip("x_transformers.x_transformers")
+    sinkhorn = module.sinkhorn
+    # Theirs hands over each row of the mixing as a matrix (1, s), which leaves nothing but ones; here all rows at once.
+    monkeypatch.setattr(module, "sinkhorn", lambda rows, rounds: sinkhorn(rows.squeeze(-2), rounds).unsqueeze(-2))
+    twin = simple({"residual": Residual(join=HyperConnections(3))}, {"num_residual_streams": 3})
+    with torch.no_grad():
+        twin.peer.attn_layers.stream_emb.zero_()  # ours opens with equal copies, as the paper
+        for layer in twin.peer.attn_layers.layers:
+            layer[2].dynamic_beta_scale.zero_()  # theirs squashes the dynamic part twice; ours follows the paper
+        for name, parameter in twin.network.named_parameters():
+            if name.endswith("writing_scale"):
+                parameter.zero_()
+
+    def way(block: Any, slot: str, residual: Any) -> None:
+        join = getattr(block, f"{slot}_way").join
+        twin.pair(join.static_mixing, residual.static_alpha)
+        twin.pair(join.static_writing, residual.static_beta)
+        twin.pair(join.mixing, residual.dynamic_alpha_fn)
+        twin.pair(join.mixing_scale, residual.dynamic_alpha_scale)
+        twin.pair(join.norm.weight, residual.norm.weight)
+
+    twin.way = way  # type: ignore[method-assign]
+    twin.branches()
+    # The streams are equal copies before the first branch, so how it mixes them does not matter: silent.
+    twin.agree(besides=("stream_emb", "dynamic_beta_fn", "dynamic_beta_scale"), silent=True)
+
+
+def test_attention_over_depth() -> None:
+    flags = {"attn_aggregated_residuals": True, "attn_aggregated_residual_kwargs": {"lora_rank": 3}}
+    twin = simple({"residual": Residual(join=DepthAttention(rank=3))}, flags)
+    theirs_over_depth = iter(twin.peer.attn_layers.layer_integrators)
+
+    def way(block: Any, slot: str, residual: Any) -> None:
+        join, other = getattr(block, f"{slot}_way").join, next(theirs_over_depth)
+        if not join.first:
+            twin.pair(join.key_norm.weight, other.to_keys.weight)
+            twin.pair(join.query_norm.weight, other.norm.weight)
+            twin.pair(join.asks[0].weight, other.to_query[0].weight)
+            twin.pair(join.asks[1].weight, other.to_query[1].down.weight)
+            twin.pair(join.asks[2].weight, other.to_query[1].up.weight)
+
+    twin.way = way  # type: ignore[method-assign]
+    twin.branches()
+    twin.agree(besides=("layer_integrators.0.",))  # with one state to read there is nothing to choose
+
+
+def test_u_net_skips() -> None:
+    twin = simple({"depth": 4, "layers": Layers(skips=UNetSkips())}, {"depth": 4, "unet_skips": True})
+    maps = [combine for combine in twin.peer.attn_layers.skip_combines if isinstance(combine, torch.nn.Module)]
+    for mine, other in zip(twin.network.blocks.skips.values(), maps, strict=True):
+        twin.pair(mine.both.weight, other.combine.weight)
+    twin.branches()
+    twin.agree()
+
+
+def test_registers() -> None:
+    twin = simple({"embedding": Embedding(normalise=False, registers=3)}, {}, {"num_memory_tokens": 3})
+    twin.pair(twin.network.blocks.registers, twin.peer.memory_tokens)
+    twin.branches()
+    twin.agree()
+
+
+def test_reinjection() -> None:
+    flags = {"reinject_input": True, "learned_reinject_input_gate": True}
+    twin = simple({"layers": Layers(skips=Reinjection(gated=True))}, flags)
+    mine, other = twin.network.blocks.reinjection, twin.peer.attn_layers
+    twin.pair(mine.again.weight, other.reinject_input_proj.weight)
+    twin.pair(mine.gate.weight, other.learned_reinject_input_gate.weight)
     twin.branches()
     twin.agree()
 

@@ -1,12 +1,13 @@
 """WHAT is computed at one position: modules from (..., d) to (..., d)."""
 
+from semagram.feedforward.experts import Experts
 from semagram.feedforward.gated import Gated
 from semagram.feedforward.kinds_of_norm import Norm
 from semagram.feedforward.mlp import MLP
 from semagram.feedforward.norms import LayerNorm, RMSNorm
 from semagram.feedforward.other_norms import AdaptiveLayerNorm, AdaptiveRMSNorm, DynamicErf, DynamicTanh, ScaleNorm
 
-Feedforward = MLP | Gated
+Feedforward = MLP | Gated | Experts
 
 __all__ = [
     "MLP",
@@ -14,6 +15,7 @@ __all__ = [
     "AdaptiveRMSNorm",
     "DynamicErf",
     "DynamicTanh",
+    "Experts",
     "Feedforward",
     "Gated",
     "LayerNorm",

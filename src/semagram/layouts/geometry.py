@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+import torch
 from torch import Tensor
 
 from semagram.layouts.positions import Positions
@@ -30,6 +31,7 @@ class Geometry:
         self.visibility = visibility
         self.keep = keep
         self._tables: dict[Hashable, Tables] = {}
+        self._preceded: dict[int, Geometry] = {}
         self._whole: Geometry | None = None
         self._start = 0
         self._windows: dict[tuple[int, int], Geometry] = {}
@@ -38,8 +40,6 @@ class Geometry:
     def of(cls, positions: Positions, visibility: Visibility, keep: Tensor | None = None) -> Geometry:
         """The geometry of a whole canvas."""
         if visibility is not Visibility.CAUSAL:
-            import torch
-
             everything = torch.arange(positions.count, device=positions.coords.device)
             return cls(positions.coords, everything, visibility, keep)
         order = positions.order()
@@ -97,6 +97,18 @@ class Geometry:
     def ahead(self, start: int) -> int:
         """How many slots the whole canvas has from this part's slot ``start`` on."""
         return self.count - start if self._whole is None else self._whole.count - self._start - start
+
+    def preceded(self, count: int) -> Geometry:
+        """The same cells with ``count`` slots before them that are no cells (registers), at coordinates -count .. -1 of
+        every axis and ``order`` -1; made once a geometry."""
+        if count not in self._preceded:
+            before = torch.arange(-count, 0, device=self.coords.device)
+            coords = torch.cat([before[:, None].expand(count, self.coords.shape[1]), self.coords])
+            order = torch.cat([torch.full_like(before, -1), self.order])
+            kept = None if self.keep is None else self.keep.new_ones(self.keep.shape[0], count)
+            keep = None if kept is None or self.keep is None else torch.cat([kept, self.keep], dim=1)
+            self._preceded[count] = Geometry(coords, order, self.visibility, keep)
+        return self._preceded[count]
 
     def to(self, device: object) -> Geometry:
         """The same cells on another device (tables are made afresh there)."""

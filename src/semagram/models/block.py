@@ -63,8 +63,10 @@ class Block(nn.Module):
         cross: Cross | None = None,
         index: int = 0,
         total: int = 2,
+        again: bool = False,
     ) -> None:
-        """``index`` is that of its first branch among the ``total`` of the stack."""
+        """``index`` is that of its first branch among the ``total`` of the stack; ``again``: it will be given the
+        stack's input beside the stream."""
         super().__init__()
         configs = {"mixer": plan.mixer, "cross": cross, "feedforward": plan.feedforward}
         self.slots = [slot for slot, config in configs.items() if config is not None]
@@ -77,7 +79,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         conditioned = any(isinstance(m, Conditioned) for m in self.modules())
         whole = self.slots == ["mixer", "feedforward"]
-        self.plain = residual == Residual() and whole and plan.share == 1.0 and not conditioned
+        self.plain = residual == Residual() and whole and plan.share == 1.0 and not conditioned and not again
         """Whether it is the pre-norm pair that is written out below."""
         if not self.plain:
             for branch, slot in enumerate(self.slots):
@@ -89,48 +91,81 @@ class Block(nn.Module):
         """The parts that write into the residual stream."""
         return [self.get_submodule(slot) for slot in self.slots]
 
-    def forward(self, x: Any, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Any:
-        """All slots at once; ``context`` is what the cross-attention looks at."""
+    def forward(
+        self,
+        x: Any,
+        geometry: Geometry,
+        context: Any = None,
+        condition: Tensor | None = None,
+        again: Tensor | None = None,
+    ) -> Any:
+        """All slots at once; ``context`` is what the cross-attention looks at, ``again`` what is added to the input of
+        every branch."""
         if self.plain:
             x = x + self.dropout(self.mixer(self.mixer_norm(x), geometry))
             return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
-        return self._run(x, lambda y: self.mixer(y, geometry), lambda y: self.cross(y, context), condition)
+        return self._run(x, self.calls(geometry, context), condition, again)
+
+    def calls(self, geometry: Geometry, context: Any) -> dict[str, OneSlot]:
+        """Each slot's part as a function of its normalised input."""
+        return {
+            "mixer": lambda y: self.mixer(y, geometry),
+            "cross": lambda y: self.cross(y, context),
+            "feedforward": self.feedforward,
+        }
 
     def new_states(self, batch: int, geometry: Geometry, context: Any) -> tuple[Any, Any]:
         """Of its mixer and of its cross-attention; None for a slot that it has not."""
         mixer = self.mixer.new_state(batch, geometry.count) if "mixer" in self.slots else None
         return mixer, self.cross.new_state(context) if "cross" in self.slots else None
 
-    def step(self, x: Any, geometry: Geometry, states: tuple[Any, Any], condition: Tensor | None = None) -> Any:
+    def step(
+        self,
+        x: Any,
+        geometry: Geometry,
+        states: tuple[Any, Any],
+        condition: Tensor | None = None,
+        again: Tensor | None = None,
+    ) -> Any:
         """The coming slots, ``(b, g, d) -> (b, g, d)``; the states are those of ``new_states``."""
         mixer_state, cross_state = states
         if self.plain:
             x = x + self.mixer.step(self.mixer_norm(x), geometry, mixer_state)
             return x + self.feedforward(self.feedforward_norm(x))
-        return self._run(
-            x, lambda y: self.mixer.step(y, geometry, mixer_state), lambda y: self.cross.step(y, cross_state), condition
-        )
+        calls: dict[str, OneSlot] = {
+            "mixer": lambda y: self.mixer.step(y, geometry, mixer_state),
+            "cross": lambda y: self.cross.step(y, cross_state),
+            "feedforward": self.feedforward,
+        }
+        return self._run(x, calls, condition, again)
 
-    def _run(self, h: Any, mix: OneSlot, look: OneSlot, condition: Tensor | None) -> Any:
+    def _run(self, h: Any, calls: dict[str, OneSlot], condition: Tensor | None, again: Tensor | None) -> Any:
         """Any residual form, on all slots or on the coming ones."""
         if self.parallel:
-            return self._side_by_side(h, mix, condition)
-        calls = {"mixer": mix, "cross": look, "feedforward": self.feedforward}
+            return self._side_by_side(h, calls, condition, again)
         for slot in self.slots:
             way: Way = getattr(self, f"{slot}_way")
-            y = calls[slot](self._normed(slot, way.read(h), condition))  # type: ignore[misc]
-            h = way.write(h, way.shaped(y, condition), condition)
+            x, carry = way.read(h)
+            h = way.write(carry, self.branch(slot, calls, x, condition, again), condition)
         return h
 
-    def _side_by_side(self, h: Any, mix: OneSlot, condition: Tensor | None) -> Any:
+    def branch(
+        self, slot: str, calls: dict[str, OneSlot], x: Tensor, condition: Tensor | None, again: Tensor | None
+    ) -> Tensor:
+        """What the part in a slot adds to the stream, having read ``x``."""
+        x = x if again is None else x + again
+        return getattr(self, f"{slot}_way").shaped(calls[slot](self._normed(slot, x, condition)), condition)
+
+    def _side_by_side(self, h: Any, calls: dict[str, OneSlot], condition: Tensor | None, again: Tensor | None) -> Any:
         """Mixer and feedforward read one stream and are added together."""
         way: Way = self.feedforward_way
-        x = way.read(h)
+        x, carry = way.read(h)
+        x = x if again is None else x + again
         seen = self._normed("mixer", x, condition)
         shared = self.mixer_norm is not None and self.feedforward_norm is None
         own = seen if shared else self._normed("feedforward", x, condition)
-        mixed = self.mixer_way.shaped(mix(seen), condition)
-        return way.write(h, mixed + way.shaped(self.feedforward(own), condition), condition)
+        mixed = self.mixer_way.shaped(calls["mixer"](seen), condition)
+        return way.write(carry, mixed + way.shaped(self.feedforward(own), condition), condition)
 
     def _normed(self, slot: str, x: Tensor, condition: Tensor | None) -> Tensor:
         norm = getattr(self, f"{slot}_norm")

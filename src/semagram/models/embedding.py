@@ -85,7 +85,12 @@ class Embedding:
     categories: tuple[int, ...] = ()
     """Sizes of further tables whose rows are added; the network then takes ``categories (b, n, tables)``."""
 
+    registers: int = 0
+    """Learned vectors before the first cell, which every cell may look at (memory tokens)."""
+
     def __post_init__(self) -> None:
+        if self.registers < 0:
+            raise UserError(f"embedding.registers must be at least 0, got {self.registers}.")
         if self.inner_width is not None and self.inner_width < 1:
             raise UserError(f"embedding.inner_width must be at least 1 or none, got {self.inner_width}.")
         if any(size < 1 for size in self.categories):
@@ -93,8 +98,8 @@ class Embedding:
 
     @property
     def plain(self) -> bool:
-        """Whether a token's row is all."""
-        return self == Embedding(normalise=self.normalise)
+        """Whether a token's row is all (registers are the stack's affair)."""
+        return self == Embedding(normalise=self.normalise, registers=self.registers)
 
     def build(self, width: int, layout: Layout) -> Entry:
         """What stands between the table and the stream."""

@@ -4,8 +4,8 @@
     GRUGate   GRUCell(input y, state h)                   GTrXL, 1910.06764
     Highway   (1 - t) * h + t * y,  t = sigmoid(W h + b)   1505.00387
 
-A branch reads with ``read(h)`` and writes with ``write(h, y)``. A join may keep more than one vector a position (see
-``hyper_connections.py``, ``depth_attention.py``): its config then says how a stack opens and closes such a stream.
+A branch reads with ``read(h)`` and writes with ``write``. A join may keep more than one vector a position (see
+``hyper_connections.py``, ``depth_attention.py``, ``reversible.py``): its config then has ``open`` and ``close``.
 Everything happens position by position, so a join needs no state. Tested against x-transformers and the formulas.
 """
 
@@ -18,16 +18,19 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.models.depth_attention import DepthAttention
+from semagram.models.hyper_connections import HyperConnections
+from semagram.models.reversible import Reversible
 
 
 class Join(Protocol):
     """One branch's way in and out of the stream; a module."""
 
-    def read(self, h: Any) -> Tensor:
-        """What the branch is shown, ``(b, n, d)``."""
+    def read(self, h: Any) -> tuple[Tensor, Any]:
+        """What the branch is shown, ``(b, n, d)``, and what ``write`` must be given."""
         ...
 
-    def write(self, h: Any, y: Tensor) -> Any:
+    def write(self, carry: Any, y: Tensor) -> Any:
         """The stream after the branch said ``y (b, n, d)``."""
         ...
 
@@ -78,9 +81,9 @@ class PlusJoin(nn.Module):
         super().__init__()
         self.keep = nn.Parameter(torch.full((width,), config.keep)) if config.learned else config.keep
 
-    def read(self, h: Tensor) -> Tensor:
-        """The stream itself."""
-        return h
+    def read(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The stream itself, twice."""
+        return h, h
 
     def write(self, h: Tensor, y: Tensor) -> Tensor:
         """``keep * h + y``."""
@@ -94,9 +97,9 @@ class GRUJoin(nn.Module):
         super().__init__()
         self.cell = nn.GRUCell(width, width)
 
-    def read(self, h: Tensor) -> Tensor:
-        """The stream itself."""
-        return h
+    def read(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The stream itself, twice."""
+        return h, h
 
     def write(self, h: Tensor, y: Tensor) -> Tensor:
         """The unit's new state."""
@@ -117,10 +120,16 @@ class HighwayJoin(nn.Module):
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, self.start)
 
-    def read(self, h: Tensor) -> Tensor:
-        """The stream itself."""
-        return h
+    def read(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The stream itself, twice."""
+        return h, h
 
     def write(self, h: Tensor, y: Tensor) -> Tensor:
         """``h + t * (y - h)``."""
         return torch.lerp(h, y, torch.sigmoid(self.gate(h)))
+
+
+Joins = Plus | GRUGate | Highway | HyperConnections | DepthAttention | Reversible
+"""All of them."""
+ManyStreams = HyperConnections | DepthAttention | Reversible
+"""Those that keep more than one vector a position."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from semagram.errors import UserError
 from semagram.feedforward import Feedforward
 from semagram.mixers import Mixer
+from semagram.models.skips import Skips
 
 if TYPE_CHECKING:
     from semagram.models.stack import Blocks
@@ -108,6 +109,9 @@ class Layers:
     """In training, each row runs a number of loops drawn from this one up to ``loops``; none: all of them."""
     taper: float = 1.0
     """Hidden width of the last feedforward as a share of the first one's; those between lie on a line."""
+
+    skips: Skips | None = None
+    """Ways from below to above that leave out the blocks between."""
 
     def __post_init__(self) -> None:
         if self.distinct is not None and self.distinct < 1:

@@ -26,10 +26,9 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.feedforward import Norm
 from semagram.feedforward.conditioned import applied
-from semagram.models.joins import GRUGate, Highway, Plus
+from semagram.models.joins import Joins, ManyStreams, Plus
+from semagram.models.reversible import Reversible
 from semagram.models.scales import BranchScale, starts_at_zero
-
-Joins = Plus | GRUGate | Highway
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,17 @@ class Residual:
             )
         if self.parallel == "shared_norm" and self.norms not in ("before", "sandwich"):
             raise UserError(f"residual.parallel='shared_norm' needs a norm before the branches, got {self.norms!r}.")
+
+        if isinstance(self.join, ManyStreams) and self.norm_after:
+            raise UserError(
+                f"residual.norms={self.norms!r} normalises one stream, but {type(self.join).__name__} keeps several: "
+                f"norms may be before, sandwich, output or none."
+            )
+        if isinstance(self.join, Reversible) and (self.drop > 0 or self.parallel != "no"):
+            raise UserError(
+                f"Reversible branches come one by one and give the same twice, so residual.drop must be 0 and "
+                f"residual.parallel no; got {self.drop} and {self.parallel!r}."
+            )
 
     @property
     def norm_before(self) -> bool:
@@ -120,13 +130,13 @@ class Way(nn.Module):
             y = y * (kept.to(y.dtype) / (1.0 - self.drop))
         return y
 
-    def read(self, h: Any) -> Tensor:
-        """What the branch is shown."""
+    def read(self, h: Any) -> tuple[Tensor, Any]:
+        """What the branch is shown, and what ``write`` takes."""
         assert self.join is not None
         return self.join.read(h)
 
-    def write(self, h: Any, y: Tensor, condition: Tensor | None) -> Any:
+    def write(self, carry: Any, y: Tensor, condition: Tensor | None) -> Any:
         """The stream with ``y``, as ``shaped`` made it."""
         assert self.join is not None
-        h = self.join.write(h, y)
+        h: Any = self.join.write(carry, y)
         return h if self.after_norm is None else applied(self.after_norm, h, condition)

@@ -10,8 +10,9 @@ be written in (``mixers/single.py``), wherever the blocks are of the plain kind 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,13 +20,17 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
-from semagram.feedforward.conditioned import applied
+from semagram.feedforward.conditioned import Conditioned, applied
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers import Attention, Mixer
 from semagram.models.block import Block, Cross, OneSlot
+from semagram.models.fitting import check
+from semagram.models.joins import ManyStreams
 from semagram.models.layers import Layers, Plan
 from semagram.models.residual import Residual
+from semagram.models.reversible import Reversible, run_reversibly
+from semagram.models.skips import Reinjection, UNetSkips
 
 INNER_SCALE = 0.6
 """Standard deviation of inner weights, times sqrt(inputs); below 1 a matrix is soon as large as its updates."""
@@ -51,16 +56,12 @@ class Blocks:
     """How a branch joins the stream."""
     layers: Layers = field(default_factory=Layers)
     """Which branches stand in which order, and what they share."""
+    registers: int = 0
+    """Learned vectors before the first slot, which every slot may look at: memory tokens (arXiv 2006.11527), registers
+    (2309.16588)."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.depth < 0:
-            raise UserError(
-                f"model.width must be at least 1 and model.depth at least 0, got {self.width} and {self.depth}."
-            )
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"model.dropout must be from 0 up to, not including, 1; got {self.dropout}.")
-
-        self.layers.plans(self)  # refuses what does not fit
+        check(self)
 
     def visibilities(self) -> frozenset[Visibility]:
         """Those of all mixers; never OTHERS, since the residual stream carries every slot's own input."""
@@ -81,6 +82,8 @@ class StackState:
         self.blocks = blocks
         self.geometry = geometry
         self.length = 0
+        self.registers_wait = False
+        """Whether the registers have yet to be read; they are, with the first slots."""
         self.singles: list[tuple[OneSlot, OneSlot]] | None = None
         """For each run of a block its mixer and feedforward, one slot at a time; made at the first such step."""
 
@@ -100,14 +103,28 @@ class Stack(nn.Module):
         """The number of the block that is run first, second, ..."""
         self.loops, self.fewest_loops = c.layers.loops, c.layers.fewest_loops
         self.silences, self.by_depth = c.residual.silences, c.residual.start == "by_depth"
+        skips = c.layers.skips
+        self.reinjection = skips.build(c.width) if isinstance(skips, Reinjection) else None
+        self.skips = skips.build(c.width, len(self.order)) if isinstance(skips, UNetSkips) else None
+        join = c.residual.join
+        self.streams = join if isinstance(join, ManyStreams) else None
+        self.reversible = isinstance(join, Reversible)
         total, index = sum(branches(plan, cross) for plan in plans), 0
         for number, plan in enumerate(plans):
             looks = cross if plan.mixer is not None else None
-            block = Block(c.width, plan, c.norm, c.residual, c.dropout, looks, index, total)
+            again = self.reinjection is not None
+            block = Block(c.width, plan, c.norm, c.residual, c.dropout, looks, index, total, again)
             index += branches(plan, looks)
             self.add_module(str(number), block)
+        self.registers = nn.Parameter(torch.randn(c.registers, c.width) * 0.02) if c.registers else None
         self.norm = c.norm.build(c.width) if final and final_norm(c) else None
-        self.one_slot_is_right = all(block.plain for block in self)
+        self.one_slot_is_right = all(block.plain for block in self) and self.skips is None
+        if self.reversible and any(isinstance(m, Conditioned) or hasattr(m, "carried") for m in self.modules()):
+            raise UserError(
+                "Reversible branches must be undone from the stream alone: no conditioned parts, no experts."
+            )
+        if self.reversible and cross is not None:
+            raise UserError("Reversible branches must be undone from the stream alone: no cross-attention.")
 
     def __len__(self) -> int:
         return self.own
@@ -136,23 +153,69 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
         ``(b, n, c)`` what steers conditioned parts."""
+        if self.registers is not None:
+            x = torch.cat([self.registers.expand(x.shape[0], -1, -1), x], dim=1)
+            geometry = geometry.preceded(len(self.registers))
+            condition = self._for_registers(condition)
+        again = None if self.reinjection is None else self.reinjection(x)
         if self.fewest_loops is not None and self.training:
-            x = self._drawn_loops(x, geometry, context, condition, self.fewest_loops)
+            x = self._drawn_loops(x, geometry, context, condition, again, self.fewest_loops)
+        elif self.reversible and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            x = self._reversibly(x, geometry)
         else:
-            for number in self.order:
-                x = self[number](x, geometry, context, condition)
-        return x if self.norm is None else applied(self.norm, x, condition)
+            x = self._all(x, lambda number, run, h: self[number](h, geometry, context, condition, again))
+        x = x if self.norm is None else applied(self.norm, x, condition)
+        return x if self.registers is None else x[:, len(self.registers) :]
 
-    def _drawn_loops(self, x: Tensor, geometry: Geometry, context: Any, condition: Any, fewest: int) -> Tensor:
+    def _for_registers(self, condition: Tensor | None) -> Tensor | None:
+        """A condition for each position, with 0 for the registers; one for a row is theirs too."""
+        if condition is None or condition.dim() == 2 or self.registers is None:
+            return condition
+        return torch.nn.functional.pad(condition, (0, 0, len(self.registers), 0))
+
+    def _all(self, x: Tensor, call: Callable[[int, int, Any], Any]) -> Tensor:
+        """All runs of all blocks: ``call(number of the block, number of the run, stream)``."""
+        h: Any = x if self.streams is None else self.streams.open(x)
+        if self.skips is None:
+            for run, number in enumerate(self.order):
+                h = call(number, run, h)
+        else:
+            below: list[Tensor] = []
+            for run, number in enumerate(self.order):
+                below.append(h)
+                if str(run) in self.skips:
+                    h = self.skips[str(run)](h, below[len(self.order) - 1 - run])
+                h = call(number, run, h)
+        return h if self.streams is None else self.streams.close(h)
+
+    def _reversibly(self, x: Tensor, geometry: Geometry) -> Tensor:
+        """With memory for one branch, whatever the depth."""
+        branches, parameters = [], []
+        for number in self.order:
+            block, calls = self[number], self[number].calls(geometry, None)
+            for slot in block.slots:
+                branches.append(partial(block.branch, slot, calls, condition=None, again=None))
+                parameters.append(
+                    [p for name, p in block.named_parameters() if name.startswith((f"{slot}_", f"{slot}."))]
+                )
+        assert isinstance(self.streams, Reversible)
+        return self.streams.close(run_reversibly(branches, parameters, self.streams.open(x)))
+
+    def _drawn_loops(
+        self, x: Tensor, geometry: Geometry, context: Any, condition: Any, again: Any, fewest: int
+    ) -> Tensor:
         """Each row stops after a number of loops of its own. All are run: so there is one graph, whatever is drawn."""
         wanted = torch.randint(fewest, self.loops + 1, (x.shape[0], 1, 1), device=x.device)
-        once = self.order[: len(self.order) // self.loops]
-        for loop in range(self.loops):
-            before = x
-            for number in once:
-                x = self[number](x, geometry, context, condition)
-            x = torch.where(wanted > loop, x, before)
-        return x
+        once = len(self.order) // self.loops
+        before = x
+
+        def call(number: int, run: int, h: Tensor) -> Tensor:
+            nonlocal before
+            before = h if run % once == 0 else before
+            h = self[number](h, geometry, context, condition, again)
+            return torch.where(wanted > run // once, h, before) if run % once == once - 1 else h
+
+        return self._all(x, call)
 
     def new_state(self, batch: int, geometry: Geometry, context: Any = None) -> StackState:
         """An empty state for canvases of this geometry; raises ``ValueError`` unless CAUSAL and without padding."""
@@ -160,16 +223,25 @@ class Stack(nn.Module):
             raise ValueError(f"only a CAUSAL network can be stepped; this one is {geometry.visibility.name}.")
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
-        return StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)
+        if self.registers is not None:
+            geometry = geometry.preceded(len(self.registers))
+        state = StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)
+        state.registers_wait = self.registers is not None
+        return state
 
     def step(self, x: Tensor, state: StackState, condition: Tensor | None = None) -> Tensor:
         """The coming slots, ``(b, g, d) -> (b, g, d)``; ``condition`` is ``(b, c)`` or ``(b, g, c)``."""
+        if self.registers is not None and state.registers_wait:
+            state.registers_wait = False
+            before = self.registers.expand(x.shape[0], -1, -1)
+            whole = self.step(torch.cat([before, x], dim=1), state, self._for_registers(condition))
+            return whole[:, len(self.registers) :]
         if x.shape[1] == 1 and self.one_slot_is_right and not torch.is_grad_enabled():
             x = self._one_slot(x[:, 0], state)[:, None]
         else:
             part = state.geometry.narrow(state.length, x.shape[1])
-            for number, states in zip(self.order, state.blocks, strict=True):
-                x = self[number].step(x, part, states, condition)
+            again = None if self.reinjection is None else self.reinjection(x)
+            x = self._all(x, lambda number, run, h: self[number].step(h, part, state.blocks[run], condition, again))
         state.length += x.shape[1]
         return x if self.norm is None else applied(self.norm, x, condition)
 

@@ -74,6 +74,7 @@ class Transformer:
             self.dropout,
             self.residual,
             self.layers,
+            self.embedding.registers,
         )
 
     def visibilities(self) -> frozenset[Visibility]:
@@ -215,7 +216,7 @@ class TransformerNetwork(nn.Module):
         if self.shift is not None and state.shift is not None:
             x = self.shift.step(x, part, state.shift)
         x = self.blocks.step(self._normed(self.embedding_norm, x, condition), state.stack, condition)
-        state.length = state.stack.length
+        state.length += inputs.shape[1]
         return self._normed(self.norm, x, condition)
 
     def logits(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -1,0 +1,46 @@
+"""What does not fit together in a stack, each refused with what was given and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from semagram.errors import UserError
+from semagram.models.joins import ManyStreams
+from semagram.models.reversible import Reversible
+from semagram.models.skips import UNetSkips
+
+if TYPE_CHECKING:
+    from semagram.models.stack import Blocks
+
+
+def check(blocks: Blocks) -> None:
+    """Raise ``UserError`` for sizes that are none, and for parts of which one makes the other impossible."""
+    if blocks.width < 1 or blocks.depth < 0:
+        raise UserError(
+            f"model.width must be at least 1 and model.depth at least 0, got {blocks.width} and {blocks.depth}."
+        )
+    if not 0.0 <= blocks.dropout < 1.0:
+        raise UserError(f"model.dropout must be from 0 up to, not including, 1; got {blocks.dropout}.")
+
+    plans = blocks.layers.plans(blocks)  # refuses what does not fit
+    blind = [type(m).__name__ for m in blocks.layers.mixers(blocks.mixer) if not hasattr(m, "heads")]
+    if blocks.registers > 0 and blind:
+        raise UserError(
+            f"embedding.registers={blocks.registers} needs mixers that can look at any slot (attention), but "
+            f"{blind[0]} sees neighbours only."
+        )
+    join = blocks.residual.join
+    if isinstance(join, ManyStreams) and blocks.layers.fewest_loops is not None:
+        raise UserError(
+            f"layers.fewest_loops={blocks.layers.fewest_loops} chooses between two vectors a position, but "
+            f"{type(join).__name__} keeps several."
+        )
+    if isinstance(join, ManyStreams) and isinstance(blocks.layers.skips, UNetSkips):
+        raise UserError(f"UNetSkips join one stream, but {type(join).__name__} keeps several; use another join.")
+    if isinstance(blocks.layers.skips, UNetSkips) and len(plans) * blocks.layers.loops < 2:
+        raise UserError(f"UNetSkips need at least 2 blocks, got {len(plans)}.")
+    if isinstance(join, Reversible) and (blocks.dropout > 0 or blocks.layers.skips is not None):
+        raise UserError(
+            f"Reversible branches must be undone from the stream alone: model.dropout must be 0 and layers.skips "
+            f"none, got {blocks.dropout} and {blocks.layers.skips}."
+        )
