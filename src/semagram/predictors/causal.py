@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from semagram.layouts.visibility import Visibility
 from semagram.models.contract import Network
 from semagram.predictors.answering import answering, checked
 from semagram.predictors.contract import leading
+from semagram.predictors.snapshots import Snapshot, select_rows
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class CausalState:
         self._state = network.new_state(batch, self._geometry)
         self._batch = batch
         self._written = 0
+        self._ids: list[Tensor] = []
         self._logits: Tensor | None = None
         self._last = torch.full((batch, 1), network.vocabulary_size, dtype=torch.int64, device=device)
         known = leading(given, self._geometry.order.to(given.device) if given is not None else self._geometry.order)
@@ -112,7 +115,34 @@ class CausalState:
         if self._logits is None:
             self.log_probs()
         self._last, self._logits = ids, None
+        self._ids.append(ids)
         self._written += 1
+
+    def mark(self) -> tuple[Snapshot, int, Tensor, Tensor | None]:
+        """See ``Rewindable``."""
+        return Snapshot(self._state), len(self._ids), self._last, self._logits
+
+    def rewind(self, mark: object) -> None:
+        """See ``Rewindable``."""
+        snapshot, chunks, last, logits = cast(tuple[Snapshot, int, Tensor, Tensor | None], mark)
+        snapshot.restore()
+        del self._ids[chunks:]
+        self._written = sum(ids.shape[1] for ids in self._ids)
+        self._last, self._logits = last, logits
+
+    def select(self, rows: Tensor) -> None:
+        """See ``Rewindable``. A network whose state does not say where its rows are reads the text once more."""
+        rows = rows.to(self._last.device)
+        self._ids = [ids[rows] for ids in self._ids]
+        if select_rows(self._state, rows, self._batch):
+            self._last = self._last[rows]
+            self._logits = None if self._logits is None else self._logits[rows]
+            return
+        written, self._ids = self._ids, []
+        self._state, self._written, self._logits = self._network.new_state(self._batch, self._geometry), 0, None
+        self._last = torch.full_like(self._last, self._network.vocabulary_size)
+        if written:
+            self._feed(torch.cat(written, dim=1))
 
     def read(self, ids: Tensor) -> Tensor:
         """``(b, m)`` -> ``(b, m, v)`` in one parallel pass over the coming m slots."""
@@ -135,5 +165,6 @@ class CausalState:
         inputs = torch.cat([self._last, ids[:, :-1]], dim=1)
         logits = self._network.step(inputs, self._state)
         self._last = ids[:, -1:]
+        self._ids.append(ids)
         self._written += ids.shape[1]
         return logits
