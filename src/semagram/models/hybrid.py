@@ -98,6 +98,10 @@ class HybridNetwork(nn.Module):
             return self.trunk.step(inputs, state)
         return self._mixed(self.trunk.step_hidden(inputs, state, self._seen(prior)), prior)
 
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """The transformer's."""
+        return self.trunk.auxiliary_losses()
+
     def _seen(self, prior: Tensor) -> Tensor:
         """The main order's row as an embedding: ``(b, n, K, v) -> (b, n, d)``."""
         return self.embedding_of_row((prior[:, :, self.main] + _SHIFT) * _SCALE)
