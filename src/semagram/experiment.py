@@ -7,6 +7,7 @@ built: what the objective trains for must be what the writing needs, and what th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence
@@ -46,11 +47,13 @@ class Experiment:
             raise UserError(
                 f"objective {type(self.objective).__name__} trains for {asked.name} visibility, but writing "
                 f"{type(self.writing).__name__} needs {written.name}: "
-                f"use NextToken with RankByRank, or Masked with Unmasking."
+                f"use NextToken with RankByRank, or Masked or Bert with Unmasking."
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
-            network = self.model.network if isinstance(self.model, Hybrid) else self.model
+            network: Any = self.model
+            for name in ("network", "generator"):
+                network = getattr(network, name, network)
             mixer = type(network.mixer).__name__
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
