@@ -118,6 +118,16 @@ class CausalState:
         self._ids.append(ids)
         self._written += 1
 
+    @property
+    def network_state(self) -> object:
+        """What the network remembers."""
+        return self._state
+
+    @property
+    def written(self) -> int:
+        """Cells that are known."""
+        return self._written
+
     def mark(self) -> tuple[Snapshot, int, Tensor, Tensor | None]:
         """See ``Rewindable``."""
         return Snapshot(self._state), len(self._ids), self._last, self._logits

@@ -1,9 +1,10 @@
-"""Who proposes tokens for speculative decoding: another predictor, or a look into the text itself.
+"""Who proposes tokens for speculative decoding: another predictor, a look into the text itself, or the model's own heads.
 
 ``PredictorDraft`` asks any predictor of the same vocabulary (a small network, an n-gram). ``PromptLookup`` finds the
 last place where the text's last few tokens stood before, and proposes what followed there (prompt lookup, Saxena 2023;
-copying as drafting: arXiv 2304.04487); it costs nothing and suits texts that repeat themselves. Neither can change what
-is written, only how fast. Tested with the exactness of ``speculate``.
+copying as drafting: arXiv 2304.04487); it costs nothing and suits texts that repeat themselves. ``HeadsDraft`` lets the
+further heads of a ``MultiToken`` network propose, from the last slot that was read for the text anyhow (arXiv 2404.19737).
+None of them can change what is written, only how fast. Tested with the exactness of ``speculate``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 from semagram.errors import UserError
+from semagram.models.multi_token import MultiTokenNetwork, MultiTokenState
+from semagram.predictors.causal import CausalState
 from semagram.predictors.contract import Predictor
 from semagram.verbs.reading import Mark, Reading
 from semagram.verbs.sampling import Sampling, drawn
@@ -26,14 +29,15 @@ class PredictorDraft:
 
     predictor: Predictor
 
-    def drafter(self, target: Predictor, total: int) -> Drafter:
+    def drafter(self, reading: Reading) -> Drafter:
         """``UserError`` for another vocabulary, or a draft that chooses where to write."""
+        target = reading.predictor
         if self.predictor.vocabulary_size != target.vocabulary_size:
             raise UserError(
                 f"a draft must share the vocabulary: it knows {self.predictor.vocabulary_size} ids, "
                 f"the model {target.vocabulary_size}."
             )
-        return _PredictorDrafter(self.predictor, total)
+        return _PredictorDrafter(self.predictor, reading.total)
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,24 @@ class PromptLookup:
         if self.longest < 1:
             raise UserError(f"a look-up must compare at least 1 token, got {self.longest}.")
 
-    def drafter(self, target: Predictor, total: int) -> Drafter:
+    def drafter(self, reading: Reading) -> Drafter:
         """It fits everything."""
         return _LookupDrafter(self.longest)
+
+
+@dataclass(frozen=True)
+class HeadsDraft:
+    """The model's own further heads."""
+
+    def drafter(self, reading: Reading) -> Drafter:
+        """``UserError`` for a model without such heads."""
+        network = getattr(reading.predictor, "network", None)
+        if not isinstance(network, MultiTokenNetwork):
+            raise UserError(
+                f"only a model trained as MultiToken has heads that propose; this is a {type(reading.predictor).__name__}"
+                f"{'' if network is None else f' with a {type(network).__name__}'}."
+            )
+        return _HeadsDrafter(reading, network)
 
 
 class _PredictorDrafter:
@@ -96,3 +115,23 @@ class _LookupDrafter:
                 begin = int(same[-1]) + size
                 return ids[begin : begin + count].clone(), None
         return ids[:0], None
+
+
+class _HeadsDrafter:
+    """Asks the heads what follows the slot that was read last."""
+
+    def __init__(self, reading: Reading, network: MultiTokenNetwork) -> None:
+        self._reading, self._network = reading, network
+
+    def propose(self, ids: Tensor, count: int, sampling: Sampling, uniform: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Of each head one; nothing in a canvas of which nothing was read yet."""
+        state = self._reading.state
+        inner = state.network_state if isinstance(state, CausalState) else None
+        if not isinstance(inner, MultiTokenState) or inner.hidden is None or inner.length != state.written:
+            return ids[:0], None
+        with torch.no_grad():
+            rows = torch.stack(self._network.further_logits(inner.hidden)[:count], dim=1).float().cpu()
+        q = sampling.distribution(torch.log_softmax(rows, dim=-1))[0]
+        if sampling.temperature == 0:
+            return q.argmax(dim=-1), q
+        return drawn(q.cumsum(dim=-1), uniform[: len(q)]), q

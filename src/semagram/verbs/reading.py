@@ -53,6 +53,11 @@ class Reading:
         self._opened()
         return self._end - self.count
 
+    @property
+    def state(self) -> DecodingState:
+        """Of the canvas in which the next token stands."""
+        return self._opened()
+
     def log_probs(self) -> Tensor:
         """Of the next token of every row: ``(b, v)``, on the CPU."""
         return self._opened().log_probs()[:, 0].cpu()

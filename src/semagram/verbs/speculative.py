@@ -39,8 +39,8 @@ class Drafter(Protocol):
 class Draft(Protocol):
     """Makes a drafter for each row."""
 
-    def drafter(self, target: Predictor, total: int) -> Drafter:
-        """For one row of at most ``total`` tokens, beside ``target``. ``UserError`` where they do not fit."""
+    def drafter(self, reading: Reading) -> Drafter:
+        """For one row, of which ``reading`` is the target's own reading. ``UserError`` where they do not fit."""
         ...
 
 
@@ -108,7 +108,7 @@ class _Row:
     ) -> None:
         self.total = len(prompt) + tokens
         self.reading = Reading(predictor, torch.from_numpy(prompt)[None], self.total)
-        self.drafter = draft.drafter(predictor, self.total)
+        self.drafter = draft.drafter(self.reading)
         self.sampling, self.ahead, self.row, self.start = sampling, ahead, row, len(prompt)
         # Three streams of numbers, one a use, each indexed by the token's place: so no number is ever used twice.
         numbers = uniforms(seed, row, 3 * max(tokens, 1)).reshape(3, -1)
