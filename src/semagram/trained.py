@@ -53,10 +53,16 @@ class TrainedModel:
         """The n-gram models that a hybrid network answers with."""
         self.folder: Path | None = None
         """Where it was loaded from."""
+        self._predictor: Predictor | None = None
 
-    @cached_property
+    @property
     def predictor(self) -> Predictor:
         """The model under the predictor contract; the four verbs need no more."""
+        if self._predictor is None:
+            self._predictor = self._made_predictor()
+        return self._predictor
+
+    def _made_predictor(self) -> Predictor:
         network: Network = self.network  # type: ignore[assignment]
         if self.experts is not None:
             assert isinstance(self.network, HybridNetwork)

@@ -108,7 +108,8 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Electra, "share"),
     (Electra, "weight"),
 }
-"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses): the tests of their own shelf ask after them."""
+"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses): the tests of
+their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),

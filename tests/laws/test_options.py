@@ -126,7 +126,7 @@ def test_a_field_of_an_objective_does_something(count) -> None:
                 example = config.example(ids, geometry, VOCABULARY, torch.Generator().manual_seed(0))
                 logits = torch.randn(8, 20, VOCABULARY, generator=torch.Generator().manual_seed(1))
                 beside = auxiliary_of(config, logits, example)
-                told.append(f"{example} {({name: float(loss) for name, loss in beside.items()})}")
+                told.append(f"{example} { ({name: float(loss) for name, loss in beside.items()}) }")
             assert told[0] != told[1], change.path
             count("fields changed, each of which must do something")
 

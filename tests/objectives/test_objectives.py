@@ -15,8 +15,8 @@ from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.models import Electra, MultiToken, Transformer
 from semagram.mixers import Attention, Convolution
+from semagram.models import Electra, MultiToken, Transformer
 from semagram.models.electra import detection_loss, filled_in
 from semagram.objectives import Bert, Masked, NextToken, auxiliary_of, weighted_nats
 from semagram.predictors import Unmasking
@@ -168,12 +168,17 @@ TEXT = "the ring of ink and the ink of time " * 40
     [
         ({"objective": NextToken(z_loss=1e-3, smoothing=0.1, forget=0.2)}, {"train_z_loss", "train_smoothing"}),
         ({"model": MultiToken(SMALL)}, {"train_multi_token"}),
-        ({"model": Electra(SMALL, SMALL), "objective": Bert(), "writing": Unmasking()}, {"train_replaced", "train_shown"}),
+        (
+            {"model": Electra(SMALL, SMALL), "objective": Bert(), "writing": Unmasking()},
+            {"train_replaced", "train_shown"},
+        ),
     ],
     ids=["next token", "multi-token", "electra"],
 )
 def test_a_run_reports_them_beside_the_loss(told: dict[str, Any], names: set[str], tmp_path: Path) -> None:
-    base = Experiment(layout=Sequence(16), model=SMALL, training=Training(budget=Budget(6, "steps"), batch=4, threads=1))
+    base = Experiment(
+        layout=Sequence(16), model=SMALL, training=Training(budget=Budget(6, "steps"), batch=4, threads=1)
+    )
     result = train(replace(base, **told), TEXT, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     trained = [line for line in lines if "train_nats" in line]
@@ -186,7 +191,10 @@ def test_what_does_not_fit_is_refused() -> None:
         ({"model": MultiToken(), "objective": Masked(), "writing": Unmasking()}, "a MultiToken with mixer Attention"),
         ({"model": Electra()}, "an? Electra with mixer Attention"),
         ({"objective": Bert()}, "Masked or Bert with Unmasking"),
-        ({"model": Electra(Transformer(mixer=Convolution())), "objective": Bert(), "writing": Unmasking()}, "Convolution"),
+        (
+            {"model": Electra(Transformer(mixer=Convolution())), "objective": Bert(), "writing": Unmasking()},
+            "Convolution",
+        ),
     ):
         with pytest.raises(UserError, match=reason):
             Experiment(**told)

@@ -19,9 +19,9 @@ from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention
 from semagram.models import Transformer
+from semagram.text.tokenizers import Characters
 from semagram.trained import TrainedModel, load
 from semagram.training.preference import Pair, PreferenceTraining, dpo_loss, prefer, response_log_probs
-from semagram.text.tokenizers import Characters
 
 V = 6
 CONFIG = Transformer(width=16, depth=1, mixer=Attention(heads=2))
@@ -82,7 +82,9 @@ def test_loss_and_gradient_are_the_formulas() -> None:
             loss = torch.stack(losses).mean()
         else:
             prompts = [p.prompt for p in PAIRS]
-            now = [response_log_probs(policy, prompts, [getattr(p, n) for p in PAIRS], 12) for n in ("chosen", "rejected")]
+            now = [
+                response_log_probs(policy, prompts, [getattr(p, n) for p in PAIRS], 12) for n in ("chosen", "rejected")
+            ]
             with torch.no_grad():
                 before = [
                     response_log_probs(reference, prompts, [getattr(p, n) for p in PAIRS], 12)
@@ -112,6 +114,7 @@ def test_a_preference_is_learnt_and_the_reference_stays_as_it_was() -> None:
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), before.values(), strict=True))
     assert seen[0].loss == pytest.approx(float(np.log(2)), abs=1e-6) and seen[-1].loss < 0.6
     for pair in PAIRS:
+
         def margin(model):
             with torch.no_grad():
                 both = response_log_probs(model, [pair.prompt] * 2, [pair.chosen, pair.rejected], 12)  # noqa: B023
@@ -119,7 +122,9 @@ def test_a_preference_is_learnt_and_the_reference_stays_as_it_was() -> None:
 
         assert margin(student) > margin(net) + 0.5
     again = prefer(net, PAIRS, 12, PreferenceTraining(steps=30, batch=2, rate=3e-3))
-    assert all(torch.equal(a, b) for a, b in zip(student.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(student.state_dict().values(), again.state_dict().values(), strict=True)
+    )
 
 
 def test_from_texts_and_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def test_with_enough_beams_it_is_exhaustive_search(make: Any) -> None:
     exact = sorted(every_text(predictor, prompt, 4).items(), key=lambda item: -item[1])
     (found,) = beam_search(predictor, [np.array(prompt)], 4, Beams(81))
     assert len(found) == 81
-    for ours, (text, log_prob) in zip(found, exact, strict=True):
+    for ours, (_, log_prob) in zip(found, exact, strict=True):
         assert ours.log_prob == pytest.approx(log_prob, abs=1e-5)
         assert ours.value == pytest.approx(log_prob / 4, abs=1e-5) and not ours.finished
     assert tuple(found[0].ids) == exact[0][0]

@@ -17,7 +17,19 @@ from semagram.verbs.generate import generate
 from semagram.verbs.sampling import Sampling
 
 TEXTS = ["a", "b", "1", " ", "ab", "", None]
-PATTERNS = ["a*b", "(a|b1)+ ?", "[ab]{2,3}", r"\d+|a b", "[^a]b?", "a{0}b", r"(?:ab){1,2}\s", r"\w*?1", ".{3}", "(|a)b", "a?a?b"]
+PATTERNS = [
+    "a*b",
+    "(a|b1)+ ?",
+    "[ab]{2,3}",
+    r"\d+|a b",
+    "[^a]b?",
+    "a{0}b",
+    r"(?:ab){1,2}\s",
+    r"\w*?1",
+    ".{3}",
+    "(|a)b",
+    "a?a?b",
+]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

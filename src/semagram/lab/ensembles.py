@@ -87,7 +87,9 @@ class TrainedEnsemble:
         from semagram.verbs.fit_weights import fit_weights
 
         e = self.predictor
-        return TrainedEnsemble(self.members, e.kind, fit_weights(e.members, self.encode(text), e.kind), e.bayesian, e.memory)
+        return TrainedEnsemble(
+            self.members, e.kind, fit_weights(e.members, self.encode(text), e.kind), e.bayesian, e.memory
+        )
 
     def with_member(self, member: TrainedModel, weight: float | None = None) -> TrainedEnsemble:
         """One member more; ``weight`` where the others have some."""
@@ -180,7 +182,9 @@ def load_ensemble(folder: str | Path) -> TrainedEnsemble:
     """The ensemble that ``save`` wrote into ``folder``; raises ``UserError`` when it is none."""
     folder = Path(folder)
     if not (folder / JOINED).is_file():
-        raise UserError(f"{folder} is no ensemble: it has no {JOINED}; 'semagram ensemble RUN RUN -o {folder}' makes one.")
+        raise UserError(
+            f"{folder} is no ensemble: it has no {JOINED}; 'semagram ensemble RUN RUN -o {folder}' makes one."
+        )
     told = read_json(folder / JOINED)
     try:
         if told["format"] != FORMAT:

@@ -1,6 +1,6 @@
 """Contrastive decoding: what a good predictor says and a poor one does not.
 
-    z = (1 + strength) log p_expert - strength log p_amateur   where p_expert >= plausible * max p_expert,  -inf elsewhere
+    z = (1 + strength) log p_expert - strength log p_amateur   where p_expert >= plausible * max p_expert, else -inf
 
 and log_softmax(z) is the distribution (Li et al. 2022, arXiv 2210.15097, in the form of O'Brien & Lewis 2023,
 2309.09117). It is made for writing: since tokens that are not plausible have probability 0, a text that has one costs
@@ -89,7 +89,8 @@ class ContrastiveState:
     def log_probs(self) -> Tensor:
         """``(b, g, v)``."""
         _ = self.next_positions
-        return contrasted(*(state.log_probs().cpu() for state in self._both), self._predictor)
+        expert, amateur = (state.log_probs().cpu() for state in self._both)
+        return contrasted(expert, amateur, self._predictor)
 
     def write(self, ids: Tensor) -> None:
         """``(b, g)``."""
@@ -99,7 +100,8 @@ class ContrastiveState:
     def read(self, ids: Tensor) -> Tensor:
         """``(b, m)`` -> ``(b, m, v)``, both in parallel."""
         _ = self.next_positions
-        return contrasted(*(s.read(ids.to(s.next_positions.device)).cpu() for s in self._both), self._predictor)
+        expert, amateur = (s.read(ids.to(s.next_positions.device)).cpu() for s in self._both)
+        return contrasted(expert, amateur, self._predictor)
 
     def mark(self) -> tuple[object, ...]:
         """See ``Rewindable``."""

@@ -2,8 +2,8 @@
 
     loss = -log sigmoid( beta * [ (log p(chosen) - log q(chosen)) - (log p(rejected) - log q(rejected)) ] )
 
-(Rafailov et al. 2023, arXiv 2305.18290). log p is the *sum* over *all* tokens of the response given the prompt, the first
-among them; q is the frozen model that training began with, asked once and never changed. Prompts and responses may
+(Rafailov et al. 2023, arXiv 2305.18290). log p is the *sum* over *all* tokens of the response given the prompt, the
+first among them; q is the frozen model that training began with, asked once and never changed. Prompts and responses may
 have any lengths: rows are padded at their end, and neither a prompt nor padding is ever a target. Tested against the
 formula row by row without padding, in float64, values and gradients.
 """
@@ -95,7 +95,7 @@ def response_log_probs(network: Any, prompts: Sequence[Ids], responses: Sequence
     keep = None
     if min(lengths) < count:
         # Slot i is shown token i - 1, so the slots of a row of n tokens are its first n.
-        keep = (torch.arange(count) < torch.tensor(lengths)[:, None]
+        keep = torch.arange(count) < torch.tensor(lengths)[:, None]
     geometry = Geometry.of(Line(count).positions(), Visibility.CAUSAL, keep).to(device)
     targets, asked = targets.to(device), asked.to(device)
     logits = network(shifted(targets, network.vocabulary_size), geometry)

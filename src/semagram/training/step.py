@@ -139,7 +139,9 @@ def split_rows(example: Example, processes: int, rank: int, parts: int) -> list[
     for part in range(parts):
         first = (rank * parts + part) * rows
         cut = slice(first, first + rows)
-        weights, keep, trained = (None if t is None else t[cut] for t in (example.weights, example.keep, example.trained))
+        weights, keep, trained = (
+            None if t is None else t[cut] for t in (example.weights, example.keep, example.trained)
+        )
         count = example.count / (processes * parts)
         found.append(Example(example.inputs[cut], example.targets[cut], weights, count, keep, trained))
     return found

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from semagram.errors import UserError
 from semagram.predictors.contract import Predictor

@@ -150,7 +150,8 @@ class Pattern:
     def _item(self, kind: Any, given: Any, begin: int) -> int:
         name = str(kind)
         if name in ("MAX_REPEAT", "MIN_REPEAT"):  # lazy or not, the language is the same
-            return self._repeated(*given, begin)
+            least, most, what = given
+            return self._repeated(least, most, what, begin)
         if name == "SUBPATTERN":
             if given[1] or given[2]:
                 raise UserError(f"the pattern {self._pattern!r} has flags, which a constraint does not know.")

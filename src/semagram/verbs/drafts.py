@@ -1,10 +1,10 @@
-"""Who proposes tokens for speculative decoding: another predictor, a look into the text itself, or the model's own heads.
+"""Who proposes tokens for speculative decoding: another predictor, a look into the text, or the model's own heads.
 
 ``PredictorDraft`` asks any predictor of the same vocabulary (a small network, an n-gram). ``PromptLookup`` finds the
 last place where the text's last few tokens stood before, and proposes what followed there (prompt lookup, Saxena 2023;
 copying as drafting: arXiv 2304.04487); it costs nothing and suits texts that repeat themselves. ``HeadsDraft`` lets the
-further heads of a ``MultiToken`` network propose, from the last slot that was read for the text anyhow (arXiv 2404.19737).
-None of them can change what is written, only how fast. Tested with the exactness of ``speculate``.
+further heads of a ``MultiToken`` network propose, from the last slot that was read for the text anyhow (arXiv
+2404.19737). None of them can change what is written, only how fast. Tested with the exactness of ``speculate``.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class HeadsDraft:
         network = getattr(reading.predictor, "network", None)
         if not isinstance(network, MultiTokenNetwork):
             raise UserError(
-                f"only a model trained as MultiToken has heads that propose; this is a {type(reading.predictor).__name__}"
-                f"{'' if network is None else f' with a {type(network).__name__}'}."
+                f"only a model trained as MultiToken has heads that propose; this is a "
+                f"{type(reading.predictor if network is None else network).__name__}."
             )
         return _HeadsDrafter(reading, network)
 
@@ -126,7 +126,9 @@ class _HeadsDrafter:
     def propose(self, ids: Tensor, count: int, sampling: Sampling, uniform: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of each head one; nothing in a canvas of which nothing was read yet."""
         state = self._reading.state
-        inner = state.network_state if isinstance(state, CausalState) else None
+        if not isinstance(state, CausalState):
+            return ids[:0], None
+        inner = state.network_state
         if not isinstance(inner, MultiTokenState) or inner.hidden is None or inner.length != state.written:
             return ids[:0], None
         with torch.no_grad():

@@ -1,8 +1,8 @@
 """Weights of an ensemble, learned: those under which a text that no member was trained on costs least.
 
 Mixture: sum over the text of -ln sum_i a_i p_i is convex in the weights a, and a_i <- a_i * mean(p_i / sum_j a_j p_j)
-(expectation maximisation, a multiplicative update) never makes it larger. Product: sum_i a_i log p_i made to sum to 1 is
-an exponential family, so the cost is convex too; exponentiated gradient steps (Kivinen & Warmuth 1997) with a step
+(expectation maximisation, a multiplicative update) never makes it larger. Product: sum_i a_i log p_i made to sum to 1
+is an exponential family, so the cost is convex too; exponentiated gradient steps (Kivinen & Warmuth 1997) with a step
 that is halved until the cost falls. Weights stay positive and sum to 1, and begin equal, so that the result never costs
 more than equal weights do on the text it was fitted to. Tested against a grid search.
 """

@@ -100,11 +100,8 @@ class _Line:
             if seen is not None:
                 new = torch.where(at > torch.tensor(self.prompt_lengths), 1.0, 0.0)[:, None]
                 seen.scatter_add_(1, chosen, new)
-            for row in range(rows) if states is not None else ():
-                if self.prompt_lengths[row] < at <= ends[row] and self.constraint is not None:
-                    states[row] = self.constraint.advance(states[row], int(chosen[row, 0]))
-                    if self.constraint.complete(states[row]):
-                        ends[row] = at
+            if states is not None:
+                self._advance(states, at, chosen)
             if stream is None and finished is None:
                 continue
             for row in range(rows):
@@ -136,6 +133,15 @@ class _Line:
     def _seen(self) -> Tensor:
         v = self.predictor.vocabulary_size
         return torch.stack([counted(self.ids[r, :length], v) for r, length in enumerate(self.prompt_lengths)])
+
+    def _advance(self, states: list[object], at: int, chosen: Tensor) -> None:
+        """Tell the constraint the token just written in each row that is neither in its prompt nor done."""
+        assert self.constraint is not None
+        for row, state in enumerate(states):
+            if self.prompt_lengths[row] < at <= self.ends[row]:
+                states[row] = self.constraint.advance(state, int(chosen[row, 0]))
+                if self.constraint.complete(states[row]):
+                    self.ends[row] = at
 
     def _allowed(self, states: list[object], at: int) -> Tensor:
         """What the constraint allows each row next, ``(b, v)``; a row in its prompt, or done, may do anything."""

@@ -34,7 +34,8 @@ class Reading:
         """``UserError`` for a predictor that chooses where to write."""
         if not predictor.fixed_order:
             raise UserError(
-                f"{type(predictor).__name__} chooses where to write next; beams, drafts and contrasts need a fixed order."
+                f"{type(predictor).__name__} chooses where to write next; beams, drafts and contrasts need a "
+                "fixed order."
             )
         self.predictor, self.total = predictor, total
         self.ids = ids

@@ -72,7 +72,7 @@ def write_text(
     a prompt together. ``stop`` ends a text before its first occurrence. ``stream(row, text)`` is called with
     each piece of text as it is written. Temperature to ``top_a`` and penalties: ``verbs.sampling``. ``ban``: texts of
     single tokens that are never written. ``pattern``: a regular expression that the continuation matches as far as it
-    goes. ``beams``: the likeliest texts that so many beams find, nothing is drawn (``samples`` then asks for the best few).
+    goes. ``beams``: the likeliest texts that so many beams find; nothing is drawn (``samples`` asks for the best few).
     ``draft``: another model of the same tokenizer, or a ``Draft``, proposes ``ahead`` tokens at a time; what is
     written keeps its distribution. ``contrast``: a poorer model, whose habits are held against it with ``strength``.
     Raises ``UserError`` for what cannot be, or cannot act.
@@ -114,7 +114,9 @@ def write_text(
             raise UserError("beams cannot be streamed: which text is best is known at the end only.")
         if sampling != Sampling(temperature=temperature, banned=banned) or temperature not in (0.8, 1.0):
             raise UserError("beams draw nothing: temperature, filters and penalties cannot act beside them.")
-        texts = _searched(predictor, self.tokenizer, prompts, tokens, Beams(beams, length_penalty), samples, banned, stop)
+        texts = _searched(
+            predictor, self.tokenizer, prompts, tokens, Beams(beams, length_penalty), samples, banned, stop
+        )
         return texts[0] if isinstance(prompt, str) and samples == 1 else texts
 
     rows = [text for text in prompts for _ in range(samples)]
