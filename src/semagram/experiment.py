@@ -11,8 +11,9 @@ from typing import Any
 
 from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence
+from semagram.mixers import Attention, LatentAttention
 from semagram.models import Hybrid, Model, Transformer
-from semagram.objectives import NextToken, Objective
+from semagram.objectives import NextToken, Objective, PrefixLM
 from semagram.predictors import RankByRank, Writing
 from semagram.text.tokenizers import Characters, TokenizerConfig
 from semagram.training.settings import Training
@@ -60,6 +61,11 @@ class Experiment:
                 f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
                 f"change model.mixer or the objective."
             )
+        if isinstance(self.objective, PrefixLM):
+            parts: Any = getattr(self.model, "network", self.model)
+            if isinstance(self.model, Hybrid) or not isinstance(parts.mixer, (Attention, LatentAttention)):
+                what = f"{type(self.model).__name__} with mixer {type(parts.mixer).__name__}"
+                raise UserError(f"objective PrefixLM needs attention, which alone heeds a prefix; this is a {what}.")
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
             raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")
         if self.training.halved and not (isinstance(self.layout, Sequence) and self.layout.length % 2 == 0):

@@ -8,7 +8,7 @@ faults of a pair.
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from laws import legal, walk
 from laws.dressed import dressed
 from semagram.config import members
-from semagram.layouts import Layout, Visibility
+from semagram.layouts import Grid, Layout, Sequence, Streams, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.models import Model
 from semagram.objectives import Objective
@@ -97,7 +97,7 @@ def factors(kind: type) -> dict[str, list[Any]]:
         legal_values = [
             v
             for v in walk.candidates(kind, field.name, hints[field.name], now)
-            if not legal.refused(kind, field.name, v)
+            if not legal.refused(kind, field.name, v) and not legal.one_by_one(v)
         ]
         found[field.name] = [now, *legal_values]
     found["layout"] = walk.of_union(Layout)
@@ -108,8 +108,26 @@ def factors(kind: type) -> dict[str, list[Any]]:
 
 @cache
 def all_cases() -> tuple[Case, ...]:
-    """The pairwise covering of every model class."""
-    return tuple(case for kind in members(Model) for case in covering(kind))
+    """The pairwise covering of every model class, and the variants of ``legal.ONE_BY_ONE``."""
+    covered = [case for kind in members(Model) for case in covering(kind)]
+    return (*covered, *(case for kind in members(Model) for case in one_by_one(kind)))
+
+
+def one_by_one(kind: type) -> list[Case]:
+    """Variants with too many options to be paired: on a line longer than any window, on a page, on streams."""
+    base, hints = walk.baseline(kind), typing.get_type_hints(kind)
+    found: list[Case] = []
+    for field in fields(kind):
+        for value in walk.candidates(kind, field.name, hints[field.name], getattr(base, field.name)):
+            if not legal.one_by_one(value) or legal.refused(kind, field.name, value):
+                continue
+            model = replace(base, **{field.name: value})
+            may = sorted(legal.part_visibilities(field.name, value) & legal.model_visibilities(base), key=str)
+            layouts = (Sequence(40), Grid(3, 4, "snake"), Streams(4, 2))
+            # Each visibility on two of the layouts, in turn.
+            pairs = [(v, layouts[(len(found) + i + j) % 3]) for i, v in enumerate(may) for j in range(2)]
+            found += [Case(model, layout, v, VOCABULARIES[len(found) % 3]) for v, layout in pairs]
+    return found
 
 
 def covering(kind: type) -> list[Case]:

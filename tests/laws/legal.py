@@ -7,13 +7,36 @@ says so), and nothing else unless its sizes must fit something.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
+from semagram.mixers import (
+    ALiBi,
+    Attention,
+    BucketedBias,
+    Convolution,
+    DynamicBias,
+    Forgetting,
+    Gate,
+    Interpolation,
+    LatentAttention,
+    LearnedSink,
+    Llama3,
+    Memory,
+    NoPositions,
+    NTKAware,
+    Rotary,
+    Sigmoid,
+    TokenShift,
+    TopK,
+    Window,
+    YaRN,
+    ZeroSink,
+)
 from semagram.models import Electra, Hybrid, MultiToken, Transformer
-from semagram.objectives import Bert, NextToken
+from semagram.objectives import Bert, NextToken, PrefixLM
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -25,9 +48,17 @@ WIDTH = 16
 VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
+    LatentAttention: {CAUSAL, FULL},
     TokenShift: {CAUSAL, FULL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
+
+NARROWED: dict[type, Callable[[Any], bool]] = {
+    Attention: lambda mixer: (
+        mixer.forgetting is not None or mixer.selective or getattr(mixer.positions, "decay", None) is not None
+    ),
+}
+"""Configurations that look back only, of mixers that can do more."""
 
 BASELINES: dict[type, Callable[[], Any]] = {
     Sequence: lambda: Sequence(7),
@@ -44,6 +75,16 @@ BASELINES: dict[type, Callable[[], Any]] = {
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
     BPE: lambda: BPE(vocabulary_size=260),
+    BucketedBias: lambda: BucketedBias(buckets=6, farthest=5),
+    DynamicBias: lambda: DynamicBias(hidden=4, depth=1),
+    Forgetting: lambda: Forgetting(memory=1.0),
+    Gate: lambda: Gate(),
+    LatentAttention: lambda: LatentAttention(heads=2, rank=6, content_width=4, rotary_width=4, value_width=5),
+    Memory: lambda: Memory(slots=2),
+    TopK: lambda: TopK(keys=2),
+    Window: lambda: Window(size=3),
+    YaRN: lambda: YaRN(factor=4.0, trained_length=20_000, slow=0.5),
+    Llama3: lambda: Llama3(trained_length=20_000, fast=100.0),
 }
 """Tiny values; a class without a row is walked from its defaults."""
 
@@ -53,6 +94,14 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Attention(heads=4, key_value_heads=2, sharpness=None),
         Attention(heads=4, key_value_heads=1, positions=NoPositions(), sharpness=None),
         Attention(heads=3, head_width=6, key_value_heads=1),
+        Attention(sharpness=None, scale=0.3, input_bias=True, output_bias=True),
+        Attention(heads=4, key_value_heads=2, sink=Memory(3), gate=Gate("heads"), score_cap=3.0, gains="both"),
+        Attention(heads=4, key_value_heads=1, bias=BucketedBias(6, 5), forgetting=Forgetting(1.0), reach=Window(4)),
+        Attention(bias=ALiBi(heads=2), reach=Window(3, dilation=2), sink=LearnedSink()),
+        Attention(bias=DynamicBias(4, 1), reach=Window(4), sink=ZeroSink(), weights=TopK(3)),
+        Attention(positions=NoPositions(), bias=ALiBi()),
+        Attention(heads=2, positions=Rotary(fraction=0.5)),
+        Attention(heads=2, positions=Rotary(fraction=0.5, decay=6.0), reach=Window(5)),
     ),
 }
 """Variants that differ in several fields at once."""
@@ -78,6 +127,33 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Attention, "head_width"): (4, 6, None),
     (Attention, "key_value_heads"): (1, 2, None),
     (Rotary, "base"): (100.0, 10_000.0),
+    (Rotary, "decay"): (None, 5.0),
+    (Interpolation, "factor"): (3.0,),
+    (NTKAware, "factor"): (3.0,),
+    (YaRN, "factor"): (8.0,),
+    (YaRN, "trained_length"): (2000,),
+    (YaRN, "fast"): (2.0,),
+    (YaRN, "slow"): (0.1,),
+    (YaRN, "gain"): (None, 2.0),
+    (Llama3, "factor"): (4.0,),
+    (Attention, "gains"): ("heads", "features", "both"),
+    (Attention, "score_cap"): (None, 1.5),
+    (ALiBi, "heads"): (None, 2),
+    (BucketedBias, "buckets"): (4,),
+    (BucketedBias, "farthest"): (9,),
+    (DynamicBias, "hidden"): (5,),
+    (DynamicBias, "depth"): (2,),
+    (Gate, "rank"): (None, 3),
+    (LatentAttention, "heads"): (3,),
+    (LatentAttention, "rank"): (7,),
+    (LatentAttention, "query_rank"): (None, 3),
+    (LatentAttention, "content_width"): (3,),
+    (LatentAttention, "rotary_width"): (6,),
+    (LatentAttention, "value_width"): (12,),
+    (LatentAttention, "positions"): (Rotary(base=100.0), Rotary(scaling=NTKAware(3.0))),
+    (Memory, "slots"): (1,),
+    (Window, "size"): (2,),
+    (Window, "dilation"): (2,),
     (Convolution, "kernel"): (1, 2, 5),
     (Transformer, "width"): (24, 32),
     (Transformer, "depth"): (0, 2),
@@ -99,17 +175,42 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (NextToken, "z_loss"): (0.01,),
     (NextToken, "smoothing"): (0.2,),
     (NextToken, "forget"): (0.5,),
+    (PrefixLM, "least"): (0.3,),
+    (PrefixLM, "most"): (0.5,),
 }
 """Values for fields whose neighbours must fit other fields."""
 
 ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Hybrid, "folds"),
+    (Attention, "scale"),
+    (Rotary, "fraction"),
     (MultiToken, "weight"),
     (Electra, "share"),
     (Electra, "weight"),
 }
-"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses): the tests of
-their own shelf ask after them."""
+"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses) or only beside
+others (a scale of plain products, a fraction of wide heads): the tests of their own shelf ask after them."""
+
+ONE_BY_ONE: dict[type, set[str]] = {
+    Attention: {
+        "gains",
+        "scale",
+        "input_bias",
+        "output_bias",
+        "bias",
+        "forgetting",
+        "score_cap",
+        "reach",
+        "weights",
+        "selective",
+        "sink",
+        "gate",
+    },
+    LatentAttention: {"heads", "rank", "query_rank", "content_width", "rotary_width", "value_width", "positions"},
+    Rotary: {"fraction", "scaling", "decay"},
+}
+"""Fields of parts that have too many options to be paired with everything else: a variant that changes one of them
+meets every layout and visibility, beside the baseline of the other parts."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
@@ -124,6 +225,39 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"head_width": -2}, "at least 1"),
     (Attention, {"sharpness": 0.0}, "above 0"),
     (Rotary, {"base": 1.0}, "above 1"),
+    (Rotary, {"fraction": 0.0}, "above 0"),
+    (Rotary, {"fraction": 1.5}, "at most 1"),
+    (Rotary, {"decay": 0.0}, "above 0"),
+    (Interpolation, {"factor": 1.0}, "above 1"),
+    (NTKAware, {"factor": 0.5}, "above 1"),
+    (YaRN, {"factor": 1.0}, "above 1"),
+    (YaRN, {"fast": 1.0, "slow": 2.0}, "fast > slow"),
+    (YaRN, {"trained_length": 0}, "at least 1"),
+    (YaRN, {"gain": 0.0}, "above 0"),
+    (Llama3, {"factor": 1.0}, "above 1"),
+    (Llama3, {"slow": 0.0}, "slow > 0"),
+    (Attention, {"scale": 0.5}, "set sharpness to none"),
+    (Attention, {"sharpness": None, "scale": 0.0}, "above 0"),
+    (Attention, {"sharpness": None, "gains": "both"}, "set sharpness"),
+    (Attention, {"score_cap": 0.0}, "above 0"),
+    (Attention, {"selective": True, "reach": Window(3)}, "earlier queries"),
+    (Attention, {"weights": Sigmoid(), "sink": ZeroSink()}, "share nothing"),
+    (ALiBi, {"heads": 0}, "at least 1"),
+    (BucketedBias, {"buckets": 5}, "even"),
+    (BucketedBias, {"buckets": 2}, "at least 4"),
+    (BucketedBias, {"farthest": 16}, "above buckets / 2"),
+    (DynamicBias, {"hidden": 0}, "at least 1"),
+    (DynamicBias, {"depth": 0}, "at least 1"),
+    (Gate, {"rank": 0}, "at least 1"),
+    (Memory, {"slots": 0}, "at least 1"),
+    (TopK, {"keys": 0}, "at least 1"),
+    (LatentAttention, {"rank": 0}, "at least 1"),
+    (LatentAttention, {"query_rank": 0}, "at least 1"),
+    (LatentAttention, {"rotary_width": 3}, "even"),
+    (LatentAttention, {"positions": Rotary(fraction=0.5)}, "all of rotary_width"),
+    (Window, {"size": 0}, "at least 1"),
+    (Window, {"dilation": 0}, "at least 1"),
+    (Window, {"size": 1, "dilation": 2}, "no effect"),
     (Convolution, {"kernel": 0}, "at least 1"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),
@@ -147,6 +281,9 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (NextToken, {"z_loss": -0.1}, "from 0 to 1"),
     (NextToken, {"smoothing": 1.0}, "not including, 1"),
     (NextToken, {"forget": -0.5}, "not including, 1"),
+    (PrefixLM, {"least": -0.1}, "not including, 1"),
+    (PrefixLM, {"most": 1.0}, "not including, 1"),
+    (PrefixLM, {"most": 0.5, "least": 0.6}, "at most objective.most"),
     (Bert, {"share": 0.0}, "above 0"),
     (Bert, {"randomised": 1.0}, "not including, 1"),
     (Bert, {"randomised": 0.5, "shown": 0.5}, "leave cells"),
@@ -164,7 +301,18 @@ def refused(kind: type, name: str, value: object) -> bool:
 
 def visibilities(mixer: Any) -> set[Visibility]:
     """The row of the mixer; a part that has none yet is walked with what it says of itself."""
-    return VISIBILITIES.get(type(mixer), set(mixer.visibilities()))
+    row = VISIBILITIES.get(type(mixer), set(mixer.visibilities()))
+    return row & {CAUSAL} if NARROWED.get(type(mixer), lambda _: False)(mixer) else row
+
+
+def one_by_one(part: Any) -> bool:
+    """True when ``part``, or a part of it, differs from its defaults in a field of ``ONE_BY_ONE``."""
+    if not is_dataclass(part):
+        return False
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    own = ONE_BY_ONE.get(type(part), set())
+    changed = any(values[name] != getattr(type(part)(), name) for name in own)
+    return changed or any(one_by_one(value) for value in values.values())
 
 
 def model_visibilities(model: Any) -> set[Visibility]:

@@ -18,8 +18,10 @@ from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Convolution
 from semagram.models import Electra, MultiToken, Transformer
 from semagram.models.electra import detection_loss, filled_in
-from semagram.objectives import Bert, Masked, NextToken, auxiliary_of, weighted_nats
-from semagram.predictors import Unmasking
+from semagram.objectives import Bert, Masked, NextToken, PrefixLM, auxiliary_of, weighted_nats
+from semagram.objectives.next_token import shifted
+from semagram.predictors import CausalPredictor, Unmasking
+from semagram.predictors.contract import read_step_by_step
 from semagram.training import train
 from semagram.training.budget import Budget
 from semagram.training.evaluate import HeldOut
@@ -202,3 +204,54 @@ def test_what_does_not_fit_is_refused() -> None:
         MultiToken().build(V, Grid(2, 2), Visibility.FULL)
     with pytest.raises(UserError, match="cannot be CAUSAL"):
         Electra().build(V, Grid(2, 2), Visibility.CAUSAL)
+
+
+def test_a_prefix_is_seen_from_both_sides_and_what_is_asked_by_nobody_before_it() -> None:
+    torch.manual_seed(0)
+    network = SMALL.build(V, LAYOUT, Visibility.CAUSAL).eval()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    example = asked(PrefixLM(0.5, 0.5))
+    known = 10
+    assert example.prefix == known + 1 and example.weights is not None
+    assert example.weights[0].tolist() == [0.0] * known + [1.0] * (20 - known) and example.count == 6 * 10
+    plain = geometry()
+    whole = Geometry(plain.coords, plain.order, plain.visibility, prefix=example.prefix)
+    predictor = CausalPredictor(network, LAYOUT, whole_prefix=True)
+
+    def said(ids: torch.Tensor, where: Geometry) -> torch.Tensor:
+        with torch.no_grad():
+            return torch.log_softmax(network(shifted(ids, V), where), -1)
+
+    before = said(example.targets, whole)
+    for place in (0, 4, known - 1, known, 15, 19):
+        changed = example.targets.clone()
+        changed[:, place] = (changed[:, place] + 1) % V
+        moved = (said(changed, whole) != before).any(-1).any(0)
+        # Some key or value of the prefix changed: all see it. Later tokens move later slots only.
+        assert moved[known:].any() == (place < 19)
+        assert not moved[: place + 1].any() if place >= known else bool(moved[: known + 1].all())
+    given = torch.where(torch.arange(20) < known, example.targets, -1)
+    state = predictor.open(LAYOUT, 6, given)
+    assert torch.allclose(state.log_probs()[:, 0], before[:, known], atol=1e-5)
+    rows = state.read(example.targets[:, known:])
+    assert torch.allclose(rows, before[:, known:], atol=1e-5)
+    stepped = read_step_by_step(predictor.open(LAYOUT, 6, given), example.targets[:, known:])
+    assert torch.allclose(stepped, before[:, known:], atol=1e-5)
+    turned = predictor.open(LAYOUT, 6, given)
+    turned.select(torch.arange(6).flip(0))
+    assert torch.allclose(turned.log_probs(), stepped[:, :1].flip(0), atol=1e-5)
+    written = predictor.open(LAYOUT, 6)
+    assert torch.allclose(written.read(example.targets), said(example.targets, plain), atol=1e-5)
+
+
+def test_a_prefix_model_is_judged_as_a_plain_one(tmp_path: Path) -> None:
+    settings = Training(budget=Budget(4, "steps"), batch=4, threads=1)
+    told = Experiment(layout=Sequence(16), model=SMALL, objective=PrefixLM(), training=settings)
+    result = train(told, TEXT, tmp_path / "run")
+    ids = torch.randint(0, V, (60,)).numpy()
+    scores = [HeldOut(ids, LAYOUT, objective)(result.network) for objective in (NextToken(), PrefixLM())]
+    assert scores[0] == scores[1] and result.loss_kind == "nll"
+    with pytest.raises(UserError, match="PrefixLM needs attention"):
+        Experiment(model=Transformer(mixer=Convolution()), objective=PrefixLM())

@@ -1,8 +1,9 @@
-"""Multi-head attention through torch's fused kernel, with rotary positions and normalised queries and keys.
+"""Multi-head attention: a pipeline of parts, through torch's fused kernel wherever no part needs to see the scores.
 
 Attention Is All You Need (arXiv 1706.03762); rotary (2104.09864); QK-norm (2302.05442); grouped-query
 attention (2305.13245). Queries, keys and values come from one projection; queries and keys are normalised and
-turned together, since on a CPU the number of small operations costs as much as their size.
+turned together, since on a CPU the number of small operations costs as much as their size. The other parts stand in
+``attention_parts``, each with its paper; ``Attention.kernel`` says which way a configuration takes, and why.
 
 The causal path gives the kernel its flag and never a mask. ``reference`` is the definition, in float64 if asked.
 """
@@ -10,6 +11,7 @@ The causal path gives the kernel its flag and never a mask. ``reference`` is the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +21,23 @@ from semagram.errors import UserError
 from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
-from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate, rotations
-from semagram.mixers.single import Single, transposed
+from semagram.mixers.attention_parts import kernel
+from semagram.mixers.attention_parts.alibi import ALiBi
+from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
+from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
+from semagram.mixers.attention_parts.forgetting import Forgetting
+from semagram.mixers.attention_parts.gains import QueryKeyGains
+from semagram.mixers.attention_parts.gate import Gate
+from semagram.mixers.attention_parts.open_scores import OpenScores, Projected
+from semagram.mixers.attention_parts.reach import Everything, Reach
+from semagram.mixers.attention_parts.single_slot import single_slot
+from semagram.mixers.attention_parts.sinks import Sink
+from semagram.mixers.attention_parts.state import KeyValueState, WindowState
+from semagram.mixers.attention_parts.weights import Softmax, Weights
+from semagram.mixers.rotary import NoPositions, Rotary, head_tables, rotate_first
+from semagram.mixers.single import Single
+
+Bias = ALiBi | BucketedBias | DynamicBias
 
 
 @dataclass(frozen=True)
@@ -34,9 +51,33 @@ class Attention:
     key_value_heads: int | None = None
     """Heads of keys and values, shared by groups of query heads; none: as many as query heads."""
     positions: Rotary | NoPositions = field(default_factory=Rotary)
-    """How order and distance enter."""
+    """How order and distance turn queries and keys."""
     sharpness: float | None = 8.0
     """Normalise queries and keys: a score is sharpness times their cosine; none: plain scaled products."""
+    gains: Literal["none", "heads", "features", "both"] = "none"
+    """Learned factors of normalised queries and keys: one a head (queries only), one a feature, or both."""
+    scale: float | None = None
+    """Factor of plain products, where sharpness is none; none: 1 / sqrt(head width)."""
+    input_bias: bool = False
+    """Add a learned bias to queries, keys and values."""
+    output_bias: bool = False
+    """Add a learned bias to the result."""
+    bias: Bias | None = None
+    """What distance adds to the scores; none: nothing."""
+    forgetting: Forgetting | None = None
+    """Let scores fade with distance at a rate that depends on the text; none: do not."""
+    score_cap: float | None = None
+    """Soft limit of the scores before biases, cap * tanh(score / cap); none: no limit."""
+    reach: Reach = field(default_factory=Everything)
+    """How far a slot sees."""
+    weights: Weights = field(default_factory=Softmax)
+    """How scores become weights."""
+    selective: bool = False
+    """Let a slot tell all later ones to leave a key alone."""
+    sink: Sink | None = None
+    """Where attention may rest when it wants nothing; none: nowhere."""
+    gate: Gate | None = None
+    """Let each slot decide how much it takes of what it gathered; none: all."""
 
     def __post_init__(self) -> None:
         if self.heads < 1:
@@ -47,37 +88,25 @@ class Attention:
             raise UserError(f"attention sharpness must be above 0 or none, got {self.sharpness}.")
         if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads != 0):
             raise UserError(f"attention key_value_heads must divide heads ({self.heads}), got {self.key_value_heads}.")
+        kernel.refuse_idle(self)
 
     def visibilities(self) -> frozenset[Visibility]:
-        """A slot sees itself, so what stands in it must be allowed: not OTHERS."""
-        return frozenset({Visibility.CAUSAL, Visibility.FULL})
+        """A slot sees itself, so what stands in it must be allowed: not OTHERS. Some parts look back only."""
+        back = kernel.looks_back(self)
+        return frozenset({Visibility.CAUSAL} if back else {Visibility.CAUSAL, Visibility.FULL})
+
+    def kernel(self) -> kernel.Kernel:
+        """Which way this configuration goes (fused or not), and what keeps it from the fused kernel."""
+        return kernel.of(self)
 
     def build(self, width: int) -> AttentionMixer:
         """The module; refuses a width that heads do not divide, and odd head widths under rotary."""
         if self.head_width is None and width % self.heads != 0:
             raise UserError(f"width {width} is not divisible by {self.heads} heads; change one or set head_width.")
         head_width = self.head_width or width // self.heads
-        if isinstance(self.positions, Rotary) and head_width % 2 != 0:
-            raise UserError(f"rotary positions need an even head width, got {head_width}.")
+        if isinstance(self.positions, Rotary):
+            self.positions.turned(head_width)
         return AttentionMixer(self, width, head_width)
-
-
-class KeyValueState:
-    """Keys and values of the slots read so far, ``(b, h_kv, capacity, d_h)``, written in place."""
-
-    def __init__(self, batch: int, heads: int, capacity: int, head_width: int, like: Tensor) -> None:
-        shape = (batch, heads, capacity, head_width)
-        self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        self.values = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        self.length = 0
-
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store ``(b, h_kv, g, d_h)`` and return all keys and values up to and including them."""
-        stop = self.length + keys.shape[2]
-        self.keys[:, :, self.length : stop] = keys
-        self.values[:, :, self.length : stop] = values
-        self.length = stop
-        return self.keys[:, :, :stop], self.values[:, :, :stop]
 
 
 class AttentionMixer(nn.Module):
@@ -90,11 +119,25 @@ class AttentionMixer(nn.Module):
         self.head_width = head_width
         self.positions = config.positions
         self.sizes = (self.heads * head_width, self.key_value_heads * head_width)
-        self.inward = nn.Linear(width, self.sizes[0] + 2 * self.sizes[1], bias=False)
-        self.outward = nn.Linear(self.sizes[0], width, bias=False)
+        self.inward = nn.Linear(width, self.sizes[0] + 2 * self.sizes[1], bias=config.input_bias)
+        self.outward = nn.Linear(self.sizes[0], width, bias=config.output_bias)
+        for bias in (self.inward.bias, self.outward.bias):
+            if bias is not None:
+                nn.init.zeros_(bias)
         self.normalised = config.sharpness is not None
         # Normalised vectors have length sqrt(d_h), so that dividing their product by d_h leaves the cosine.
-        self.scale = head_width**-0.5 if config.sharpness is None else config.sharpness / head_width
+        plain = head_width**-0.5 if config.scale is None else config.scale
+        self.scale = plain if config.sharpness is None else config.sharpness / head_width
+        self.turned = config.positions.turned(head_width) if isinstance(config.positions, Rotary) else 0
+        self.gains = None
+        if config.gains != "none":
+            self.gains = QueryKeyGains(config.gains, self.heads, self.key_value_heads, head_width)
+        self.direct = config.kernel().name == "fused"
+        plainly_turned = self.turned in (0, head_width) and not kernel.looks_back(config)
+        extras = (config.input_bias, config.output_bias, self.gains is not None, config.gate is not None)
+        self.quick = self.direct and plainly_turned and not any(extras)
+        self.open = OpenScores(config, width, self.heads, self.key_value_heads, head_width, self.scale)
+        self.gate = None if config.gate is None else config.gate.build(width, self.heads, head_width)
 
     def matrices(self) -> dict[str, list[int]]:
         """How many rows of a stacked weight belong to each of its matrices (for per-matrix optimisers)."""
@@ -106,86 +149,80 @@ class AttentionMixer(nn.Module):
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n, d) -> (b, n, d)``."""
-        queries, keys, values = self._project(x, geometry)
-        if geometry.keep is None:
-            mixed = self._attend(queries, keys, values, mask=None, causal=geometry.causal)
+        parts = self._project(x, geometry)
+        if not self.direct or geometry.rules:
+            mixed = self.open.whole(parts, x, geometry)
+        elif geometry.keep is None:
+            mixed = self._attend(parts.queries, parts.keys, parts.values, mask=None, causal=geometry.causal)
         else:
-            mixed = self._attend(queries, keys, values, mask=padding_mask(geometry), causal=False)
-        return self.outward(mixed.transpose(1, 2).flatten(2))
+            mask = padding_mask(geometry)
+            mixed = self._attend(parts.queries, parts.keys, parts.values, mask=mask, causal=False)
+        return self._result(mixed, x)
 
-    def new_state(self, batch: int, capacity: int) -> KeyValueState:
-        """Room for the keys and values of a whole canvas."""
-        return KeyValueState(batch, self.key_value_heads, capacity, self.head_width, self.inward.weight)
+    def new_state(self, batch: int, capacity: int) -> KeyValueState | WindowState:
+        """Room for the keys and values of a whole canvas, or of a window."""
+        return self.open.new_state(batch, capacity, self.inward.weight)
 
-    def step(self, x: Tensor, geometry: Geometry, state: KeyValueState) -> Tensor:
+    def step(self, x: Tensor, geometry: Geometry, state: KeyValueState | WindowState) -> Tensor:
         """The coming ``g`` slots, ``(b, g, d) -> (b, g, d)``."""
-        queries, keys, values = self._project(x, geometry)
+        parts = self._project(x, geometry)
+        if not self.direct or geometry.rules:
+            return self._result(self.open.step(parts, x, geometry, state), x)
+        assert isinstance(state, KeyValueState)
         known, coming = state.length, x.shape[1]
-        keys, values = state.append(keys, values)
+        keys, values = state.append(parts.keys, parts.values)
         mask = None
         if coming > 1 and known > 0:
             mask = torch.ones(coming, known + coming, dtype=torch.bool, device=x.device).tril(known)
-        mixed = self._attend(queries, keys, values, mask, causal=coming > 1 and known == 0)
-        return self.outward(mixed.transpose(1, 2).flatten(2))
+        mixed = self._attend(parts.queries, keys, values, mask, causal=coming > 1 and known == 0)
+        return self._result(mixed, x)
 
-    def single(self, state: KeyValueState, geometry: Geometry) -> Single:
+    def single(self, state: Any, geometry: Geometry) -> Single:
         """``step`` for one slot a row, added to the residual stream (see ``mixers/single.py``)."""
-        inward, outward = transposed(self.inward.weight), transposed(self.outward.weight)
-        heads, shared, width, scale = self.heads, self.key_value_heads, self.head_width, self.scale
-        both, grouped, normalised = heads + shared, heads != shared, self.normalised
-        # Views are made once: where each slot's keys and values go, and all that stand up to and including it.
-        key_of, value_of = state.keys.unbind(2), state.values.unbind(2)
-        keys_to = [state.keys[:, :, : at + 1] for at in range(len(key_of))]
-        values_to = [state.values[:, :, : at + 1] for at in range(len(key_of))]
-        tables = self._rotary(geometry)
-        turns = None if tables is None else rotations(*tables).unbind(0)
-
-        def one(x: Tensor, residual: Tensor) -> Tensor:
-            at = state.length
-            state.length = at + 1
-            batch = x.shape[0]
-            turned, values = torch.mm(x, inward).view(batch, both + shared, width).split([both, shared], 1)
-            if normalised:
-                turned = normalise(turned)
-            if turns is not None:
-                turned = torch.matmul(turned, turns[at])
-            queries, keys = turned.split([heads, shared], 1)
-            key_of[at].copy_(keys)
-            value_of[at].copy_(values)
-            mixed = F.scaled_dot_product_attention(
-                queries.unsqueeze(2), keys_to[at], values_to[at], scale=scale, enable_gqa=grouped
-            )
-            return torch.addmm(residual, mixed.reshape(batch, heads * width), outward)
-
-        return one
+        if self.quick and not geometry.rules:
+            tables = self._rotary(geometry)
+            return single_slot(self, state, None if tables is None else (tables[0][:, 0], tables[1][:, 0]))
+        step = self.step
+        return lambda x, residual: residual + step(x[:, None], geometry.narrow(state.length, 1), state)[:, 0]
 
     def _rotary(self, geometry: Geometry) -> tuple[Tensor, Tensor] | None:
-        """Cosines and sines ``(n, d_h)``, or None without rotary positions."""
+        """Cosines and sines ``(n, 1 or h + h_kv, turned)``, or None without rotary positions."""
         if not isinstance(self.positions, Rotary):
             return None
-        base = self.positions.base
+        positions, heads = self.positions, (self.heads, self.key_value_heads)
         cosine, sine = geometry.table(
-            ("rotary", self.head_width, base), lambda coords: rotary_tables(coords, self.head_width, base)
+            ("rotary", self.turned, positions, heads), lambda coords: head_tables(coords, self.turned, positions, heads)
         )
         return cosine, sine
 
-    def _project(self, x: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, x: Tensor, geometry: Geometry) -> Projected:
         """Queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, n, d_h)``, normalised and turned."""
         both = self.heads + self.key_value_heads
         stacked = self.inward(x).unflatten(-1, (both + self.key_value_heads, self.head_width))
         turned, values = stacked.split([both, self.key_value_heads], dim=2)
         if self.normalised:
             turned = normalise(turned)
+        if self.gains is not None:
+            turned = turned * self.gains()
+        before = turned
         if (tables := self._rotary(geometry)) is not None:
-            turned = rotate(turned, tables[0][:, None, :], tables[1][:, None, :])
+            turned = rotate_first(turned, *tables)
         queries, keys = turned.transpose(1, 2).split([self.heads, self.key_value_heads], dim=1)
-        return queries, keys, values.transpose(1, 2)
+        unturned = queries if before is turned else before[:, :, : self.heads].transpose(1, 2)
+        return Projected(queries, keys, values.transpose(1, 2), unturned)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         grouped = self.key_value_heads != self.heads
         return F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
         )
+
+    def _result(self, mixed: Tensor, x: Tensor) -> Tensor:
+        """``(b, h, n, d_h) -> (b, n, d)``."""
+        mixed = mixed.transpose(1, 2)
+        if self.gate is not None:
+            mixed = self.gate(mixed, x)
+        return self.outward(mixed.flatten(2))
 
 
 def padding_mask(geometry: Geometry) -> Tensor:

@@ -4,8 +4,8 @@ ELECTRA (Clark et al. 2020, arXiv 2003.10555). The generator is the network that
 whatever objective of FULL visibility is chosen (``Masked``, ``Bert``). In training it also fills a ``share`` of the
 cells that it was shown with tokens drawn from its own distribution (without gradient, as in the paper), and the
 discriminator says of every shown cell whether its token is the true one: mean binary cross-entropy times ``weight``,
-the auxiliary loss ``replaced``. A cell that was filled with the true token counts as true. Differences from the paper: the
-filled cells are drawn among those the objective shows, so that the two losses never share a cell, and embeddings
+the auxiliary loss ``replaced``. A cell that was filled with the true token counts as true. Differences from the paper:
+the filled cells are drawn among those the objective shows, so that the two losses never share a cell, and embeddings
 are not shared. ``detect`` gives the discriminator's logits. Tested against the loss written out.
 """
 

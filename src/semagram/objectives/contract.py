@@ -32,7 +32,8 @@ class Example:
     inputs, targets: ``(b, n)`` int64. weights: ``(b, n)`` float, 0 where nothing is asked; None: 1 everywhere.
     The loss is ``sum(weights * -log p(target)) / count`` nats a token. What only training uses: ``keep (b, n)`` bool,
     False where a slot is hidden from the others (None: nothing is); ``trained (b, n)``, weights as above that are
-    trained with instead of ``weights`` (None: the same; the objective's ``auxiliary`` is the difference).
+    trained with instead of ``weights`` (None: the same; the objective's ``auxiliary`` is the difference); ``prefix``,
+    how many of the first slots see one another.
     """
 
     inputs: Tensor
@@ -41,6 +42,7 @@ class Example:
     count: float
     keep: Tensor | None = None
     trained: Tensor | None = None
+    prefix: int = 0
 
 
 def weighted_nats(logits: Tensor, example: Example) -> Tensor:

@@ -33,6 +33,9 @@ class CausalPredictor:
 
     network: Network
     layout: Layout
+    whole_prefix: bool = False
+    """Read what is given as a prefix whose cells see one another; for networks trained with ``PrefixLM``, whose given
+    cells then are not the same as written ones."""
 
     def __post_init__(self) -> None:
         if self.network.visibility is not Visibility.CAUSAL:
@@ -59,7 +62,7 @@ class CausalPredictor:
 
     def open(self, layout: Layout, batch: int, given: Tensor | None = None) -> CausalState:
         """Start ``batch`` canvases; ``given`` may fix the same leading cells in every row."""
-        return CausalState(self.network, layout, batch, given)
+        return CausalState(self.network, layout, batch, given, self.whole_prefix)
 
 
 def canvas_of(layout: Layout, length: int) -> Layout:
@@ -76,19 +79,24 @@ def canvas_of(layout: Layout, length: int) -> Layout:
 class CausalState:
     """See ``DecodingState``. Between calls the network has read all written cells but the last."""
 
-    def __init__(self, network: Network, layout: Layout, batch: int, given: Tensor | None) -> None:
+    def __init__(
+        self, network: Network, layout: Layout, batch: int, given: Tensor | None, whole_prefix: bool = False
+    ) -> None:
         device = next(network.parameters()).device  # type: ignore[attr-defined]
         self._network = network
         self._geometry = Geometry.of(layout.positions(), Visibility.CAUSAL).to(device)
+        known = leading(given, self._geometry.order.to(given.device) if given is not None else self._geometry.order)
+        if whole_prefix and known is not None and known.shape[1] < self._geometry.count:
+            where = self._geometry.coords, self._geometry.order, Visibility.CAUSAL
+            self._geometry = Geometry(*where, prefix=known.shape[1] + 1)
         self._state = network.new_state(batch, self._geometry)
         self._batch = batch
         self._written = 0
         self._ids: list[Tensor] = []
         self._logits: Tensor | None = None
         self._last = torch.full((batch, 1), network.vocabulary_size, dtype=torch.int64, device=device)
-        known = leading(given, self._geometry.order.to(given.device) if given is not None else self._geometry.order)
         if known is not None:
-            self._feed(known.to(device))
+            self._begin(known.to(device))
 
     @property
     def next_positions(self) -> Tensor:
@@ -152,7 +160,7 @@ class CausalState:
         self._state, self._written, self._logits = self._network.new_state(self._batch, self._geometry), 0, None
         self._last = torch.full_like(self._last, self._network.vocabulary_size)
         if written:
-            self._feed(torch.cat(written, dim=1))
+            self._begin(torch.cat(written, dim=1))
 
     def read(self, ids: Tensor) -> Tensor:
         """``(b, m)`` -> ``(b, m, v)`` in one parallel pass over the coming m slots."""
@@ -166,10 +174,19 @@ class CausalState:
         with answering(self._network):
             return torch.log_softmax(self._step_over(ids).float(), dim=-1)
 
-    def _feed(self, ids: Tensor) -> None:
-        """Write ids without wanting their probabilities."""
+    def _begin(self, ids: Tensor) -> None:
+        """Write the first ids without wanting their probabilities. A prefix is read in one piece: the slot that is
+        shown its last token belongs to it, so the next cell's answer comes with it."""
+        prefix = self._geometry.prefix
         with answering(self._network):
-            self._step_over(ids)
+            if not prefix:
+                self._step_over(ids)
+                return
+            logits = self._network.step(torch.cat([self._last, ids[:, : prefix - 1]], dim=1), self._state)
+            self._logits = torch.log_softmax(logits[:, -1:].float(), dim=-1)
+            self._ids, self._written, self._last = [ids[:, : prefix - 1]], prefix - 1, ids[:, prefix - 2 : prefix - 1]
+        if ids.shape[1] > self._written:
+            self.read(ids[:, self._written :])
 
     def _step_over(self, ids: Tensor) -> Tensor:
         inputs = torch.cat([self._last, ids[:, :-1]], dim=1)

@@ -36,8 +36,9 @@ def losses(
 
     ``rows (b, n, K, v)``: what n-gram models say there, for a network that is given them.
     """
-    if example.keep is not None:
-        geometry = Geometry(geometry.coords, geometry.order, geometry.visibility, example.keep)
+    if example.keep is not None or example.prefix:
+        where = geometry.coords, geometry.order, geometry.visibility
+        geometry = Geometry(*where, keep=example.keep, prefix=example.prefix)
     logits = network(example.inputs, geometry) if rows is None else network(example.inputs, geometry, rows)
     beside = auxiliary_of(objective, logits, example)
     of_parts = getattr(network, "auxiliary_losses", None)
@@ -143,5 +144,5 @@ def split_rows(example: Example, processes: int, rank: int, parts: int) -> list[
             None if t is None else t[cut] for t in (example.weights, example.keep, example.trained)
         )
         count = example.count / (processes * parts)
-        found.append(Example(example.inputs[cut], example.targets[cut], weights, count, keep, trained))
+        found.append(Example(example.inputs[cut], example.targets[cut], weights, count, keep, trained, example.prefix))
     return found

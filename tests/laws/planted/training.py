@@ -13,7 +13,7 @@ from laws.planted.networks import Planted, case
 from semagram.feedforward import MLP, RMSNorm, norms
 from semagram.feedforward.mlp import MLPLayer
 from semagram.layouts import Grid, Visibility
-from semagram.mixers import Attention, attention
+from semagram.mixers import Attention, rotary
 from semagram.mixers.attention import AttentionMixer
 from semagram.objectives import Masked, NextToken, next_token
 from semagram.training import parameters
@@ -41,7 +41,7 @@ FAULTS: list[Planted] = [
     Planted(
         "the rotary base is ignored",
         OPTION,
-        net.replacing(attention, "rotary_tables", lambda sound: lambda c, w, base: sound(c, w, 100.0)),
+        net.replacing(rotary, "rotary_tables", lambda sound: lambda c, w, base, s: sound(c, w, 100.0, s)),
         case(),
     ),
     Planted(
