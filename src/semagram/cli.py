@@ -22,6 +22,8 @@ COMMANDS = {
     "decompress": "rebuild the text from such a file",
     "audit": "look for leaks in a trained model: does every score decode, does anything see the future",
     "compare": "train and judge several recipes alike, and say how sure the difference is",
+    "prefer": "teach a trained model which of two responses is the better one",
+    "ensemble": "join trained models into one, and learn their weights",
     "recipes": "list the recipes, or print one",
     "corpora": "list the texts that are known by name",
 }

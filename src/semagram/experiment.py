@@ -7,11 +7,13 @@ built: what the objective trains for must be what the writing needs, and what th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence
+from semagram.mixers import Attention, LatentAttention
 from semagram.models import Hybrid, Model, Transformer
-from semagram.objectives import NextToken, Objective
+from semagram.objectives import NextToken, Objective, PrefixLM
 from semagram.predictors import RankByRank, Writing
 from semagram.text.tokenizers import Characters, TokenizerConfig
 from semagram.training.settings import Training
@@ -46,17 +48,24 @@ class Experiment:
             raise UserError(
                 f"objective {type(self.objective).__name__} trains for {asked.name} visibility, but writing "
                 f"{type(self.writing).__name__} needs {written.name}: "
-                f"use NextToken with RankByRank, or Masked with Unmasking."
+                f"use NextToken with RankByRank, or Masked or Bert with Unmasking."
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
-            network = self.model.network if isinstance(self.model, Hybrid) else self.model
+            network: Any = self.model
+            for name in ("network", "generator"):
+                network = getattr(network, name, network)
             mixer = type(network.mixer).__name__
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
                 f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
                 f"change model.mixer or the objective."
             )
+        if isinstance(self.objective, PrefixLM):
+            parts: Any = getattr(self.model, "network", self.model)
+            if isinstance(self.model, Hybrid) or not isinstance(parts.mixer, (Attention, LatentAttention)):
+                what = f"{type(self.model).__name__} with mixer {type(parts.mixer).__name__}"
+                raise UserError(f"objective PrefixLM needs attention, which alone heeds a prefix; this is a {what}.")
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
             raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")
         if self.training.halved and not (isinstance(self.layout, Sequence) and self.layout.length % 2 == 0):

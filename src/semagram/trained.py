@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +28,10 @@ from semagram.predictors import predictor_of
 from semagram.predictors.contract import Predictor
 from semagram.predictors.experts import Experts
 from semagram.predictors.hybrid import Informed
-from semagram.text.streaming import StreamingDecoder
 from semagram.text.tokenizer import Tokenizer
 from semagram.text.tokenizers import tokenizer_from_json
 from semagram.training.prior import PRIOR, load_experts, save_experts
-from semagram.verbs.generate import generate
-from semagram.verbs.sampling import Sampling
+from semagram.verbs.write_text import write_text
 
 if TYPE_CHECKING:
     from semagram.verbs.audit import AuditReport
@@ -55,10 +53,16 @@ class TrainedModel:
         """The n-gram models that a hybrid network answers with."""
         self.folder: Path | None = None
         """Where it was loaded from."""
+        self._predictor: Predictor | None = None
 
-    @cached_property
+    @property
     def predictor(self) -> Predictor:
         """The model under the predictor contract; the four verbs need no more."""
+        if self._predictor is None:
+            self._predictor = self._made_predictor()
+        return self._predictor
+
+    def _made_predictor(self) -> Predictor:
         network: Network = self.network  # type: ignore[assignment]
         if self.experts is not None:
             assert isinstance(self.network, HybridNetwork)
@@ -82,61 +86,8 @@ class TrainedModel:
             digest.update(array.tobytes())
         return digest.hexdigest()
 
-    def generate(
-        self,
-        prompt: str | Sequence[str] = "",
-        tokens: int = 200,
-        *,
-        temperature: float = 0.8,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        stop: str | None = None,
-        samples: int = 1,
-        seed: int = 0,
-        stream: Callable[[int, str], None] | None = None,
-    ) -> str | list[str]:
-        """Continue a prompt (or several, of any lengths, in one batch) by ``tokens`` tokens.
-
-        Returns prompt and continuation: a string for one prompt and one sample, otherwise a list, the samples of
-        a prompt together. ``stop`` ends a text before its first occurrence. ``stream(row, text)`` is called with
-        each piece of text as it is written.
-        """
-        if tokens < 0:
-            raise UserError(f"tokens must be 0 or more, got {tokens}.")
-        if samples < 1:
-            raise UserError(f"samples must be at least 1, got {samples}.")
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        rows = [text for text in prompts for _ in range(samples)]
-        sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
-        decoders = [StreamingDecoder(self.tokenizer) for _ in rows]
-
-        def told(row: int, token: int) -> None:
-            piece = decoders[row].push([token])
-            if piece and stream is not None:
-                stream(row, piece)
-
-        def ended(row: int, new: list[int]) -> bool:
-            return bool(stop) and stop in self.tokenizer.decode(new, partial=True)
-
-        encoded = [self.tokenizer.encode(text) for text in rows]
-        written = generate(
-            self.predictor,
-            encoded,
-            tokens,
-            sampling,
-            seed=seed,
-            stream=told if stream is not None else None,
-            finished=ended if stop else None,
-        )
-        texts = []
-        for row, text in enumerate(rows):
-            if stream is not None and (rest := decoders[row].finish()):
-                stream(row, rest)
-            new = self.tokenizer.decode(written[row][len(encoded[row]) :])
-            texts.append(text + (new.split(stop)[0] if stop else new))
-        return texts[0] if isinstance(prompt, str) and samples == 1 else texts
+    generate = write_text
+    """Continue a prompt; see ``verbs.write_text`` for all that can be asked."""
 
     def score(self, text: str) -> Score:
         """Nats and bits of ``text``, read in the same windows that ``compress`` reads."""

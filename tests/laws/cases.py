@@ -65,8 +65,8 @@ class Case:
         return torch.randint(0, self.vocabulary + 1, (batch, self.layout.count), generator=generator)
 
     def objectives(self) -> list[Any]:
-        """The objectives that train for this visibility."""
-        return [o for o in walk.of_union(Objective) if o.visibility is self.visibility]
+        """The objectives that train for this visibility, at their baselines."""
+        return [o for o in map(walk.baseline, members(Objective)) if o.visibility is self.visibility]
 
 
 def shaken(network: nn.Module, seed: int = 0) -> Any:
@@ -149,7 +149,7 @@ def covering(kind: type) -> list[Case]:
         if "visibility" not in chosen:
             return True
         visibility = values["visibility"][chosen["visibility"]]
-        deciding = [name for name in ("mixer", "network") if name in values]
+        deciding = [name for name in ("mixer", "network", "generator", "discriminator") if name in values]
         open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
         return visibility is not Visibility.OTHERS and all(
             any(visibility in legal.part_visibilities(name, part) for part in parts)

@@ -91,6 +91,12 @@ def loss(network: Any, case: Case, objective: Any, ids: torch.Tensor, generator:
     return weighted_nats(network(example.inputs, geometry), example)
 
 
+def trained(network: Any, case: Case, objective: Any, ids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The loss and what the network's parts ask beside it."""
+    nats = loss(network, case, objective, ids, generator)
+    return nats + sum(getattr(network, "auxiliary_losses", dict)().values())
+
+
 def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int = 1) -> None:
     """Every parameter moves within ``steps``; if that is one, all over."""
     for objective in case.objectives():
@@ -101,7 +107,7 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
         generator = torch.Generator().manual_seed(0)
         for step in range(steps):
             ids = case.ids(seed=step, batch=48)
-            loss(network, case, objective, ids, generator).backward()
+            trained(network, case, objective, ids, generator).backward()
             for stepper in steppers:
                 stepper.step()
                 stepper.zero_grad()

@@ -48,7 +48,7 @@ from semagram.mixers import (
     YaRN,
     ZeroSink,
 )
-from semagram.models import Hybrid, Transformer
+from semagram.models import Electra, Hybrid, MultiToken, Transformer
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
 from semagram.models.joins import DepthAttention, GRUGate, Highway, HyperConnections, Plus, Reversible
@@ -57,6 +57,7 @@ from semagram.models.residual import Residual
 from semagram.models.scales import Fixed, LayerScale, ReZero
 from semagram.models.scales import Gate as ConditionGate
 from semagram.models.skips import Reinjection, UNetSkips
+from semagram.objectives import Bert, NextToken, PrefixLM
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -89,6 +90,9 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Streams: lambda: Streams(4, 2),
     Transformer: lambda: Transformer(width=WIDTH, depth=1),
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
+    MultiToken: lambda: MultiToken(network=Transformer(width=WIDTH, depth=1), ahead=2),
+    Electra: lambda: Electra(Transformer(width=WIDTH, depth=1), Transformer(width=24, depth=1), weight=5.0),
+    Bert: lambda: Bert(share=0.5, randomised=0.25, shown=0.25),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Convolution: lambda: Convolution(kernel=3),
@@ -317,6 +321,15 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    (MultiToken, "network"): (Transformer(width=WIDTH, depth=2, tied=True), Transformer(width=24, depth=0)),
+    (MultiToken, "ahead"): (1, 4),
+    (Electra, "generator"): (Transformer(width=24, depth=1, tied=True, shift=None),),
+    (Electra, "discriminator"): (Transformer(width=WIDTH, depth=2, norm=LayerNorm()),),
+    (NextToken, "z_loss"): (0.01,),
+    (NextToken, "smoothing"): (0.2,),
+    (NextToken, "forget"): (0.5,),
+    (PrefixLM, "least"): (0.3,),
+    (PrefixLM, "most"): (0.5,),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -327,9 +340,12 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Attention, "value_residual"),
     (Attention, "scale"),
     (Rotary, "fraction"),
+    (MultiToken, "weight"),
+    (Electra, "share"),
+    (Electra, "weight"),
 }
-"""Fields that do not reach the network (folds cut the training text) or only beside others (a scale
-of plain products, a fraction of wide heads): the tests of their own shelf ask after them."""
+"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses) or only beside
+others (a scale of plain products, a fraction of wide heads): the tests of their own shelf ask after them."""
 
 ONE_BY_ONE: dict[type, set[str]] = {
     Attention: {
@@ -456,6 +472,19 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Hybrid, {"orders": (1, 2), "main_order": 3}, "one of"),
     (Hybrid, {"folds": 1}, "at least 2"),
     (Unmasking, {"cells": 0}, "at least 1"),
+    (MultiToken, {"ahead": 0}, "at least 1"),
+    (MultiToken, {"weight": 0.0}, "above 0"),
+    (Electra, {"share": 0.0}, "above 0"),
+    (Electra, {"weight": -1.0}, "above 0"),
+    (NextToken, {"z_loss": -0.1}, "from 0 to 1"),
+    (NextToken, {"smoothing": 1.0}, "not including, 1"),
+    (NextToken, {"forget": -0.5}, "not including, 1"),
+    (PrefixLM, {"least": -0.1}, "not including, 1"),
+    (PrefixLM, {"most": 1.0}, "not including, 1"),
+    (PrefixLM, {"most": 0.5, "least": 0.6}, "at most objective.most"),
+    (Bert, {"share": 0.0}, "above 0"),
+    (Bert, {"randomised": 1.0}, "not including, 1"),
+    (Bert, {"randomised": 0.5, "shown": 0.5}, "leave cells"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
@@ -485,9 +514,12 @@ def one_by_one(part: Any) -> bool:
 
 
 def model_visibilities(model: Any) -> set[Visibility]:
-    """A residual stream carries a slot's own input, so never OTHERS; n-grams read from left to right."""
-    if isinstance(model, Hybrid):
+    """A residual stream carries a slot's own input, so never OTHERS; n-grams and further heads read from left to right,
+    detection needs both sides."""
+    if isinstance(model, (Hybrid, MultiToken)):
         return model_visibilities(model.network) & {CAUSAL}
+    if isinstance(model, Electra):
+        return model_visibilities(model.generator) & model_visibilities(model.discriminator) & {FULL}
     if not hasattr(model, "mixer"):
         return set(model.visibilities())
     turns = (model.mixer, *(model.layers.alternate if isinstance(model, Transformer) else ()))
@@ -507,7 +539,8 @@ def part_visibilities(name: str, part: Any) -> set[Visibility]:
     """What a model with ``part`` in its field ``name`` can keep to, as far as that part decides it."""
     if name == "mixer":
         return visibilities(part) - {OTHERS}
-    return model_visibilities(part) & {CAUSAL} if name == "network" else {CAUSAL, FULL, OTHERS}
+    wrapped = {"network": {CAUSAL}, "generator": {FULL}, "discriminator": {FULL}}
+    return model_visibilities(part) & wrapped[name] if name in wrapped else {CAUSAL, FULL, OTHERS}
 
 
 def _attention_meaning(mixer: Any, model: Any) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from semagram.config import from_json, members, to_json
 from semagram.errors import UserError
 from semagram.feedforward import Feedforward, Norm
 from semagram.layouts import Grid, Layout, Sequence, Visibility
+from semagram.layouts.geometry import Geometry
 from semagram.mixers import Mixer
 from semagram.models import Model, Transformer
 from semagram.models.embedding import Embedding
 from semagram.models.head import Head
 from semagram.models.layers import Layers
 from semagram.models.residual import Residual
-from semagram.objectives import Objective
+from semagram.objectives import Objective, auxiliary_of
 from semagram.predictors import Writing, predictor_of
 from semagram.text.tokenizers import TokenizerConfig
 
@@ -127,6 +128,23 @@ def test_a_field_of_a_way_of_writing_does_something(label: str, a: Any, b: Any, 
         orders.append(cells)
     assert orders[0] != orders[1], f"{label} changes neither which cells come next nor how many"
     count("fields changed, each of which must do something")
+
+
+def test_a_field_of_an_objective_does_something(count) -> None:
+    """It changes what is shown, asked or hidden, or what is trained beside the loss; never what an answer costs."""
+    layout = Sequence(20)
+    for kind in members(Objective):
+        for change in walk.changes(kind):
+            told = []
+            for config in (walk.baseline(kind), change.config):
+                geometry = Geometry.of(layout.positions(), config.visibility)
+                ids = random_ids(layout, 8, vocabulary=VOCABULARY)
+                example = config.example(ids, geometry, VOCABULARY, torch.Generator().manual_seed(0))
+                logits = torch.randn(8, 20, VOCABULARY, generator=torch.Generator().manual_seed(1))
+                beside = auxiliary_of(config, logits, example)
+                told.append(f"{example} { ({name: float(loss) for name, loss in beside.items()}) }")
+            assert told[0] != told[1], change.path
+            count("fields changed, each of which must do something")
 
 
 def test_a_field_of_a_tokenizer_does_something(count) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from laws import company, distribution, future, stepping
+from laws import company, distribution, future, rewinding, stepping
 from laws.broken import Broken, require
 from laws.planted.predictors import CLEAN, FAULTS, LAYOUT, LENGTH, Planted, any_order
 from laws.predictors_walked import FIT, VOCABULARY, ngram, random_ids
@@ -42,6 +42,7 @@ LAWS: tuple[Callable[..., None], ...] = (
     future.check_order,
     stepping.check_predictor,
     company.check_predictor,
+    rewinding.check_predictor,
     twice,
 )
 
@@ -69,6 +70,10 @@ def test_a_sound_predictor_raises_no_alarm(name: str, count) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_is_caught(fault: Planted, count) -> None:
+    if not fault.check:
+        assert fault.law in laws_broken(fault.make)
+        count("planted faults of predictors, caught by a law")
+        return
     report = audited(fault.make())
     assert not report.passed and report[fault.check].verdict == "broken", report.as_text()
     assert "it broke while" not in report[fault.check].detail, "found by a crash, not by the check"

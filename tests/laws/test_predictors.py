@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from laws import company, distribution, future, stepping
+from laws import company, distribution, future, rewinding, stepping
 from laws.predictors_walked import LAYOUTS, VOCABULARY, network, networks, random_ids, walked
 from semagram.layouts import Sequence, Visibility
 from semagram.predictors import CausalPredictor, DecodingState, Predictor, RankByRank, Unmasking, predictor_of
@@ -26,6 +26,7 @@ def test_a_predictor_keeps_the_laws(name: str, predictor: Predictor, layout: Any
         future.check_order(predictor, layout, ids)
         stepping.check_predictor(predictor, layout, ids)
         company.check_predictor(predictor, layout, ids)
+        rewinding.check_predictor(predictor, layout, ids)
     except AssertionError as error:
         error.add_note(f"in {name}")
         raise

@@ -16,7 +16,7 @@ class Audit:
     """Look for leaks and dishonest numbers; without TEXT, on the run's own held-out text."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of the trained model."""
+    """Folder of the trained model, or of an ensemble."""
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
     """Files, folders, globs, - for standard input, or named corpora."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -26,11 +26,11 @@ class Audit:
 def run(arguments: list[str]) -> int:
     """The command."""
     options = parse(Audit, arguments, "semagram audit")
-    from semagram.lab.texts import named_or_held_out, training_text
-    from semagram.trained import load
+    from semagram.lab.ensembles import load_either, text_for
+    from semagram.lab.texts import training_text
 
-    model = load(options.run)
-    text = named_or_held_out(options.text, model.experiment)
+    model = load_either(options.run)
+    text = text_for(options.text, model)
     report = model.audit(text, training=training_text(model.experiment))
     print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report.as_text())
     return 0 if report.passed else 1

@@ -17,7 +17,7 @@ class Compress:
     """Code a text into a file; without TEXT, the run's own held-out text."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of the trained model."""
+    """Folder of the trained model, or of an ensemble."""
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
     """Files, folders, globs, - for standard input, or named corpora."""
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("text.semagram")
@@ -34,13 +34,12 @@ def run(arguments: list[str]) -> int:
     """The command."""
     options = parse(Compress, arguments, "semagram compress")
     from semagram.commands.files import refuse_existing, write_whole
-    from semagram.lab.texts import named_or_held_out
-    from semagram.trained import load
+    from semagram.lab.ensembles import load_either, text_for
     from semagram.verbs.anchors import anchors
 
     refuse_existing(options.out, options.force)
-    model = load(options.run)
-    text = named_or_held_out(options.text, model.experiment)
+    model = load_either(options.run)
+    text = text_for(options.text, model)
     data = model.compress(text, self_contained=options.self_contained)
     write_whole(options.out, data)
     bits = 8 * len(data) / max(1, len(text))

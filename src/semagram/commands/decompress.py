@@ -41,14 +41,14 @@ def run(arguments: list[str]) -> int:
     if options.json and options.out is None:
         raise UserError("--json needs --out, since the text itself goes to standard output.")
     from semagram.commands.files import refuse_existing, write_whole
-    from semagram.trained import load
+    from semagram.lab.ensembles import load_either
 
     if not options.file.is_file():
         raise UserError(f"there is no file {options.file}.")
     if options.out is not None:
         refuse_existing(options.out, options.force)
     data = options.file.read_bytes()
-    model = _embedded(data) if options.run == "-" else load(options.run)
+    model = _embedded(data) if options.run == "-" else load_either(options.run)
     text = model.decompress(data, warn=lambda line: print(f"semagram: {line}", file=sys.stderr))
     encoded = text.encode("utf-8")
     if options.out is None:

@@ -16,7 +16,7 @@ class Score:
     """Nats and bits per character of a text; without TEXT, of the run's own held-out text."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of the trained model."""
+    """Folder of the trained model, or of an ensemble."""
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
     """Files, folders, globs, - for standard input, or named corpora."""
     table: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -30,14 +30,13 @@ def run(arguments: list[str]) -> int:
     options = parse(Score, arguments, "semagram score")
     import torch
 
-    from semagram.lab.texts import named_or_held_out
-    from semagram.trained import load
+    from semagram.lab.ensembles import load_either, text_for
     from semagram.verbs.score import table
 
-    model = load(options.run)
+    model = load_either(options.run)
     if model.experiment.training.threads is not None:
         torch.set_num_threads(model.experiment.training.threads)
-    text = named_or_held_out(options.text, model.experiment)
+    text = text_for(options.text, model)
     found = model.score(text)
     nats, bits = found.total_nats / len(text), found.bits_per_character(len(text))
     rows = table(found, model.encode(text), model.tokenizer.token_texts()) if options.table else []

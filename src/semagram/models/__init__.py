@@ -7,10 +7,12 @@ something else than ids; they are built and trained by hand (docs/models.md).
 from semagram.models.classifier import Classifier
 from semagram.models.continuous import Continuous
 from semagram.models.decoder import Decoder
+from semagram.models.electra import Electra
 from semagram.models.encoder import Encoder
 from semagram.models.encoder_decoder import EncoderDecoder
 from semagram.models.encodings import Encoding
 from semagram.models.hybrid import Hybrid
+from semagram.models.multi_token import MultiToken
 from semagram.models.multistream import MultiStream
 from semagram.models.perceiver import CrossStack, Perceiver
 from semagram.models.stack import Blocks
@@ -18,7 +20,7 @@ from semagram.models.transformer import Transformer
 from semagram.models.vectors import VectorEncoder
 from semagram.models.vision import Vision
 
-Model = Transformer | Hybrid
+Model = Transformer | Hybrid | MultiToken | Electra
 
 ByHand = Decoder | EncoderDecoder | Classifier | CrossStack | Continuous | MultiStream
 """Models beside those of texts."""
@@ -30,12 +32,14 @@ __all__ = [
     "Continuous",
     "CrossStack",
     "Decoder",
+    "Electra",
     "Encoder",
     "EncoderDecoder",
     "Encoding",
     "Hybrid",
     "Model",
     "MultiStream",
+    "MultiToken",
     "Perceiver",
     "Transformer",
     "VectorEncoder",

@@ -2,6 +2,12 @@
 
 Slot i (in order of writing) asks for cell i and is shown the token of cell i - 1; the first is shown the reserved
 id. So the first token is predicted too, and the loss is the exact negative log-likelihood of the canvas.
+
+Three things may be asked beside it, in training only: a z-loss, ``z_loss * mean(logsumexp(logits)^2)``, which keeps
+logits from drifting (PaLM, arXiv 2204.02311); label smoothing (1512.00567), whose part beyond the loss is
+``smoothing * (mean over the vocabulary of -log p, minus the loss)``; and forgetful causal masking (2210.13432), which
+hides a random share of earlier slots from all others. The loss that is reported stays the negative log-likelihood
+(under ``forget``, in training, that of the forgetful network). Tested against torch's label smoothing.
 """
 
 from __future__ import annotations
@@ -11,14 +17,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from semagram.errors import UserError
 from semagram.layouts import Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.objectives.contract import Example, LossKind
+from semagram.objectives.contract import Example, LossKind, weighted_nats
 
 
 @dataclass(frozen=True)
 class NextToken:
     """Predict each token from those written before it."""
+
+    z_loss: float = 0.0
+    """Times the mean square of logsumexp(logits), trained beside the loss; 1e-4 is usual, 0: none."""
+    smoothing: float = 0.0
+    """Share of the target's weight that is spread over the vocabulary, in training."""
+    forget: float = 0.0
+    """Largest share of a canvas's slots that are hidden from all others, in training; each canvas draws its own."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.z_loss <= 1.0:
+            raise UserError(f"objective.z_loss must be from 0 to 1, got {self.z_loss}.")
+        for name in ("smoothing", "forget"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UserError(f"objective.{name} must be from 0 up to, not including, 1; got {getattr(self, name)}.")
 
     @property
     def visibility(self) -> Visibility:
@@ -31,9 +52,38 @@ class NextToken:
         return "nll"
 
     def example(self, ids: Tensor, geometry: Geometry, mask_id: int, generator: torch.Generator) -> Example:
-        """``ids (b, n)`` in cell order. Random numbers are not needed."""
+        """``ids (b, n)`` in cell order. Random numbers are needed for ``forget`` only."""
         targets = ids[:, geometry.order]
-        return Example(shifted(targets, mask_id), targets, None, float(targets.numel()))
+        keep = remembered(targets, self.forget, generator) if self.forget else None
+        return Example(shifted(targets, mask_id), targets, None, float(targets.numel()), keep)
+
+    def auxiliary(self, logits: Tensor, example: Example) -> dict[str, Tensor]:
+        """Scalars by name; see the module."""
+        return logit_penalties(logits, example, self.z_loss, self.smoothing)
+
+
+def logit_penalties(logits: Tensor, example: Example, z_loss: float, smoothing: float) -> dict[str, Tensor]:
+    """z-loss and what smoothing adds to the loss, over what is asked. ``logits (b, n, v)``."""
+    found: dict[str, Tensor] = {}
+    if not (z_loss or smoothing):
+        return found
+    weights = torch.ones_like(logits[..., 0]) if example.weights is None else example.weights
+    size = logits.logsumexp(dim=-1)
+    if z_loss:
+        found["z_loss"] = z_loss * (weights * size.square()).sum() / example.count
+    if smoothing:
+        everywhere = (weights * (size - logits.mean(dim=-1))).sum() / example.count
+        found["smoothing"] = smoothing * (everywhere - weighted_nats(logits, example))
+    return found
+
+
+def remembered(targets: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Bool ``(b, n)``: False at a random share, up to ``most``, of each row's slots; the first is never hidden."""
+    rows, n = targets.shape
+    share = torch.rand(rows, 1, generator=generator) * most
+    keep = torch.rand(rows, n, generator=generator) >= share
+    keep[:, 0] = True
+    return keep.to(targets.device)
 
 
 def shifted(targets: Tensor, mask_id: int) -> Tensor:

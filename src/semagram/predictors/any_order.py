@@ -9,7 +9,7 @@ written is an exact negative log-likelihood in the model's own order. MaskGIT: a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -146,3 +146,15 @@ class AnyOrderState:
     def read(self, ids: Tensor) -> Tensor:
         """``(b, m)`` ids in order of writing -> ``(b, m, v)``, step by step: each answer needs the last."""
         return read_step_by_step(self, ids)
+
+    def mark(self) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """See ``Rewindable``; the page is replaced and never changed in place."""
+        return self._page, self._answer
+
+    def rewind(self, mark: object) -> None:
+        """See ``Rewindable``."""
+        self._page, self._answer = cast(tuple[Tensor, tuple[Tensor, Tensor] | None], mark)
+
+    def select(self, rows: Tensor) -> None:
+        """See ``Rewindable``."""
+        self._page, self._answer = self._page[rows.to(self._page.device)], None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from semagram.layouts.visibility import Visibility
 from semagram.models.contract import Network
 from semagram.predictors.answering import answering, checked
 from semagram.predictors.contract import leading
+from semagram.predictors.snapshots import Snapshot, select_rows
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class CausalPredictor:
 
     network: Network
     layout: Layout
+    whole_prefix: bool = False
+    """Read what is given as a prefix whose cells see one another; for networks trained with ``PrefixLM``, whose given
+    cells then are not the same as written ones."""
 
     def __post_init__(self) -> None:
         if self.network.visibility is not Visibility.CAUSAL:
@@ -57,7 +62,7 @@ class CausalPredictor:
 
     def open(self, layout: Layout, batch: int, given: Tensor | None = None) -> CausalState:
         """Start ``batch`` canvases; ``given`` may fix the same leading cells in every row."""
-        return CausalState(self.network, layout, batch, given)
+        return CausalState(self.network, layout, batch, given, self.whole_prefix)
 
 
 def canvas_of(layout: Layout, length: int) -> Layout:
@@ -74,18 +79,24 @@ def canvas_of(layout: Layout, length: int) -> Layout:
 class CausalState:
     """See ``DecodingState``. Between calls the network has read all written cells but the last."""
 
-    def __init__(self, network: Network, layout: Layout, batch: int, given: Tensor | None) -> None:
+    def __init__(
+        self, network: Network, layout: Layout, batch: int, given: Tensor | None, whole_prefix: bool = False
+    ) -> None:
         device = next(network.parameters()).device  # type: ignore[attr-defined]
         self._network = network
         self._geometry = Geometry.of(layout.positions(), Visibility.CAUSAL).to(device)
+        known = leading(given, self._geometry.order.to(given.device) if given is not None else self._geometry.order)
+        if whole_prefix and known is not None and known.shape[1] < self._geometry.count:
+            where = self._geometry.coords, self._geometry.order, Visibility.CAUSAL
+            self._geometry = Geometry(*where, prefix=known.shape[1] + 1)
         self._state = network.new_state(batch, self._geometry)
         self._batch = batch
         self._written = 0
+        self._ids: list[Tensor] = []
         self._logits: Tensor | None = None
         self._last = torch.full((batch, 1), network.vocabulary_size, dtype=torch.int64, device=device)
-        known = leading(given, self._geometry.order.to(given.device) if given is not None else self._geometry.order)
         if known is not None:
-            self._feed(known.to(device))
+            self._begin(known.to(device))
 
     @property
     def next_positions(self) -> Tensor:
@@ -112,7 +123,44 @@ class CausalState:
         if self._logits is None:
             self.log_probs()
         self._last, self._logits = ids, None
+        self._ids.append(ids)
         self._written += 1
+
+    @property
+    def network_state(self) -> object:
+        """What the network remembers."""
+        return self._state
+
+    @property
+    def written(self) -> int:
+        """Cells that are known."""
+        return self._written
+
+    def mark(self) -> tuple[Snapshot, int, Tensor, Tensor | None]:
+        """See ``Rewindable``."""
+        return Snapshot(self._state), len(self._ids), self._last, self._logits
+
+    def rewind(self, mark: object) -> None:
+        """See ``Rewindable``."""
+        snapshot, chunks, last, logits = cast(tuple[Snapshot, int, Tensor, Tensor | None], mark)
+        snapshot.restore()
+        del self._ids[chunks:]
+        self._written = sum(ids.shape[1] for ids in self._ids)
+        self._last, self._logits = last, logits
+
+    def select(self, rows: Tensor) -> None:
+        """See ``Rewindable``. A network whose state does not say where its rows are reads the text once more."""
+        rows = rows.to(self._last.device)
+        self._ids = [ids[rows] for ids in self._ids]
+        if select_rows(self._state, rows, self._batch):
+            self._last = self._last[rows]
+            self._logits = None if self._logits is None else self._logits[rows]
+            return
+        written, self._ids = self._ids, []
+        self._state, self._written, self._logits = self._network.new_state(self._batch, self._geometry), 0, None
+        self._last = torch.full_like(self._last, self._network.vocabulary_size)
+        if written:
+            self._begin(torch.cat(written, dim=1))
 
     def read(self, ids: Tensor) -> Tensor:
         """``(b, m)`` -> ``(b, m, v)`` in one parallel pass over the coming m slots."""
@@ -126,14 +174,24 @@ class CausalState:
         with answering(self._network):
             return torch.log_softmax(self._step_over(ids).float(), dim=-1)
 
-    def _feed(self, ids: Tensor) -> None:
-        """Write ids without wanting their probabilities."""
+    def _begin(self, ids: Tensor) -> None:
+        """Write the first ids without wanting their probabilities. A prefix is read in one piece: the slot that is
+        shown its last token belongs to it, so the next cell's answer comes with it."""
+        prefix = self._geometry.prefix
         with answering(self._network):
-            self._step_over(ids)
+            if not prefix:
+                self._step_over(ids)
+                return
+            logits = self._network.step(torch.cat([self._last, ids[:, : prefix - 1]], dim=1), self._state)
+            self._logits = torch.log_softmax(logits[:, -1:].float(), dim=-1)
+            self._ids, self._written, self._last = [ids[:, : prefix - 1]], prefix - 1, ids[:, prefix - 2 : prefix - 1]
+        if ids.shape[1] > self._written:
+            self.read(ids[:, self._written :])
 
     def _step_over(self, ids: Tensor) -> Tensor:
         inputs = torch.cat([self._last, ids[:, :-1]], dim=1)
         logits = self._network.step(inputs, self._state)
         self._last = ids[:, -1:]
+        self._ids.append(ids)
         self._written += ids.shape[1]
         return logits

@@ -50,6 +50,27 @@ class DecodingState(Protocol):
 
 
 @runtime_checkable
+class Rewindable(Protocol):
+    """A ``DecodingState`` that can go back, and whose rows can change places: what drafting and beams need.
+
+    Every state of this library is one. A state that is not (a foreign predictor's) is opened anew instead
+    (``verbs.reading``): slower, and the same numbers.
+    """
+
+    def mark(self) -> object:
+        """Where the state is now. A mark is good until the state is rewound to an older one or rows are selected."""
+        ...
+
+    def rewind(self, mark: object) -> None:
+        """Be again as at ``mark()``: whatever was asked or written since is forgotten, to the bit."""
+        ...
+
+    def select(self, rows: Tensor) -> None:
+        """Row i goes on as row ``rows[i]`` has stood, ``rows (b,)`` int64; rows may be left out and taken twice."""
+        ...
+
+
+@runtime_checkable
 class Predictor(Protocol):
     """A normalised distribution over a canvas of tokens, written in some order."""
 
@@ -90,7 +111,7 @@ def read_step_by_step(state: DecodingState, ids: Tensor) -> Tensor:
         kept.append(state.log_probs())
         state.write(ids[:, done : done + group])
         done += group
-    return torch.cat(kept, dim=1)
+    return torch.cat(kept, dim=1) if kept else state.log_probs()[:, :0]
 
 
 def leading(given: Tensor | None, order: Tensor) -> Tensor | None:
@@ -114,3 +135,10 @@ def leading(given: Tensor | None, order: Tensor) -> Tensor | None:
 
 Reader = Callable[[DecodingState, Tensor], Tensor]
 """``(state, ids (b, m)) -> log-probabilities (b, m, v)``: either ``state.read`` or ``read_step_by_step``."""
+
+
+def rewindable(state: DecodingState) -> Rewindable:
+    """``state`` as a ``Rewindable``; ``ValueError`` when it is none."""
+    if not isinstance(state, Rewindable):
+        raise ValueError(f"{type(state).__name__} cannot go back: it has no mark, rewind and select.")
+    return state

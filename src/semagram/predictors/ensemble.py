@@ -14,14 +14,14 @@ is asked about the others are told. Tested against the formulas, step by step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
 from semagram.errors import UserError
 from semagram.layouts import Layout
-from semagram.predictors.contract import DecodingState, Predictor, read_step_by_step
+from semagram.predictors.contract import DecodingState, Predictor, read_step_by_step, rewindable
 
 Kind = Literal["mixture", "product"]
 
@@ -147,6 +147,23 @@ class EnsembleState:
         before = torch.cat([self._log_weights[:, :, None], after[:, :, :-1]], dim=2)
         self._log_weights = after[:, :, -1]
         return self._joined(answers, before)
+
+    def mark(self) -> tuple[list[object], Tensor, Tensor | None]:
+        """See ``Rewindable``; ``ValueError`` where a member is not."""
+        return [rewindable(state).mark() for state in self._states], self._log_weights, self._asked
+
+    def rewind(self, mark: object) -> None:
+        """See ``Rewindable``."""
+        marks, self._log_weights, self._asked = cast(tuple[list[object], Tensor, Tensor | None], mark)
+        for state, one in zip(self._states, marks, strict=True):
+            rewindable(state).rewind(one)
+
+    def select(self, rows: Tensor) -> None:
+        """See ``Rewindable``: weights go with their rows."""
+        for state in self._states:
+            rewindable(state).select(rows)
+        self._log_weights = self._log_weights[:, rows.cpu()]
+        self._asked = None
 
     def _answers(self) -> Tensor:
         """``(M, b, g, v)``, asked once a group."""

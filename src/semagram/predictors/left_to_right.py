@@ -8,7 +8,7 @@ Tested against ``read_step_by_step``.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -91,11 +91,25 @@ class LeftToRightState:
         if self._done + count > self._order.numel():
             left = self._order.numel() - self._done
             raise UserError(f"The canvas has {left} cells left, but {count} ids were to be read.")
+        if count == 0:
+            return torch.zeros(batch, 0, self._model.vocabulary_size)
         contexts = self._model.walk(self._contexts, symbols)
         self._contexts = contexts[:, -1]
         self._done += count
         rows = self._model.rows(contexts[:, :-1].reshape(batch * count, -1))
         return torch.from_numpy(rows).reshape(batch, count, self._model.vocabulary_size)
+
+    def mark(self) -> tuple[np.ndarray, int]:
+        """See ``Rewindable``; contexts are replaced and never changed in place, so nothing is copied."""
+        return self._contexts, self._done
+
+    def rewind(self, mark: object) -> None:
+        """See ``Rewindable``."""
+        self._contexts, self._done = cast(tuple[np.ndarray, int], mark)
+
+    def select(self, rows: Tensor) -> None:
+        """See ``Rewindable``."""
+        self._contexts = self._contexts[rows.cpu().numpy()]
 
     def _checked(self, ids: Tensor) -> np.ndarray:
         """``(b, m)`` ids as numpy int64; they must fit the batch and the vocabulary."""

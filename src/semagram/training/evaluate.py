@@ -98,7 +98,8 @@ class HeldOut:
         gives every window masks of shares spread evenly over the whole range."""
         generator = torch.Generator().manual_seed(seed_of(0, first, Purpose.EXAMPLE))
         mask_id: int = network.vocabulary_size  # type: ignore[assignment]
-        example = self.objective.example(ids.repeat(draws, 1), geometry, mask_id, generator)
+        judged = getattr(self.objective, "judged", self.objective)
+        example = judged.example(ids.repeat(draws, 1), geometry, mask_id, generator)
         logits = network(example.inputs, geometry).float()
         nats = F.cross_entropy(logits.flatten(0, 1), example.targets.flatten(), reduction="none")
         nats = nats.view_as(example.targets)

@@ -158,6 +158,7 @@ class Run:
                 train_nats=p.train_nats,
                 rate=self._step.stepper.rate(factor),
                 tokens_per_second=self.tokens_a_step / seconds,
+                **{f"train_{name}": value for name, value in self._step.beside.items()},
             )
 
     def score(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semagram.layouts.geometry import Geometry
-from semagram.objectives import Example, Objective, weighted_nats
+from semagram.objectives import Example, Objective, auxiliary_of, weighted_nats
 from semagram.predictors.experts import CrossFitted
 from semagram.training.batches import Batches
 from semagram.training.seeds import Purpose, seed_network, seed_of
@@ -28,13 +28,21 @@ class Diverged(Exception):
     """The loss or its gradient is not finite, or the loss is past all sense; the weights were not touched."""
 
 
-def nats(network: Any, example: Example, geometry: Geometry, rows: Tensor | None = None) -> Tensor:
-    """The loss of an example, nats a token. The one place where training asks the network.
+def losses(
+    network: Any, objective: Objective, example: Example, geometry: Geometry, rows: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an example, nats a token, and by name what else is trained: of the objective, and of parts of the
+    network. The one place where training asks the network.
 
     ``rows (b, n, K, v)``: what n-gram models say there, for a network that is given them.
     """
+    if example.keep is not None or example.prefix:
+        where = geometry.coords, geometry.order, geometry.visibility
+        geometry = Geometry(*where, keep=example.keep, prefix=example.prefix)
     logits = network(example.inputs, geometry) if rows is None else network(example.inputs, geometry, rows)
-    return weighted_nats(logits, example)
+    beside = auxiliary_of(objective, logits, example)
+    of_parts = getattr(network, "auxiliary_losses", None)
+    return weighted_nats(logits, example), beside if of_parts is None else {**beside, **of_parts()}
 
 
 def highest_sane_loss(vocabulary_size: int) -> float:
@@ -59,6 +67,8 @@ class TrainingStep:
     clip: float | None
     generator: torch.Generator
     prior: CrossFitted | None = None
+    beside: dict[str, float] = field(default_factory=dict)
+    """What else was trained in the last step, by name (of this process's rows)."""
 
     def gradient(self, step: int, halved: bool = False) -> float:
         """Set the gradients of the batch of ``step``; its loss, nats a token. Raises ``Diverged``.
@@ -81,9 +91,12 @@ class TrainingStep:
             with self._waiting(i < len(parts) - 1):
                 first = (self.fabric.global_rank * len(parts) + i) * len(part.inputs)
                 rows = self._rows(starts[first : first + len(part.inputs)], geometry)
-                loss = nats(self.network, part, geometry, rows) / len(parts)
-                self.fabric.backward(loss)
+                loss, beside = losses(self.network, self.objective, part, geometry, rows)
+                loss = loss / len(parts)
+                self.fabric.backward(sum((extra / len(parts) for extra in beside.values()), loss))
             total += loss.detach()
+            for name, extra in beside.items():
+                self.beside[name] = self.beside.get(name, 0.0) * (i > 0) + extra.item() / len(parts)
         value = self._mean_of_processes(total).item()
         if not value <= highest_sane_loss(self.mask_id):
             raise Diverged(f"the training loss is {value:.4g} nats a token")
@@ -127,7 +140,9 @@ def split_rows(example: Example, processes: int, rank: int, parts: int) -> list[
     for part in range(parts):
         first = (rank * parts + part) * rows
         cut = slice(first, first + rows)
-        weights = None if example.weights is None else example.weights[cut]
+        weights, keep, trained = (
+            None if t is None else t[cut] for t in (example.weights, example.keep, example.trained)
+        )
         count = example.count / (processes * parts)
-        found.append(Example(example.inputs[cut], example.targets[cut], weights, count))
+        found.append(Example(example.inputs[cut], example.targets[cut], weights, count, keep, trained, example.prefix))
     return found

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semagram.errors import UserError
 from semagram.predictors.contract import DecodingState, Predictor
+from semagram.verbs.constraints import Constraint
 from semagram.verbs.sampling import Sampling, uniforms
 from semagram.verbs.windows import has_pages
 
@@ -34,27 +35,37 @@ def generate(
     seed: int = 0,
     stream: Stream | None = None,
     finished: Finished | None = None,
+    constraint: Constraint | None = None,
 ) -> list[np.ndarray]:
     """Continue each prompt (ids, any length, also none) by ``tokens`` tokens; returns prompt + continuation a row.
 
-    ``finished(row, new_ids)`` may end a row early. ``seed`` and the row's number decide what a row says.
+    ``finished(row, new_ids)`` may end a row early; ``constraint`` says which tokens may follow, and ends a row where
+    nothing may. ``seed`` and the row's number decide what a row says.
     Predictors that choose where to write fill one canvas, of which the prompt is the beginning.
     """
     sampling = sampling or Sampling()
     if not prompts or tokens < 1:
         return [np.asarray(p, dtype=np.int64) for p in prompts]
+    if not predictor.fixed_order and constraint is not None:
+        raise UserError(f"a constraint needs a fixed order of writing; {type(predictor).__name__} chooses its own.")
     if not predictor.fixed_order:
         return [_page(predictor, p, tokens, sampling, seed, row) for row, p in enumerate(prompts)]
-    return _Line(predictor, prompts, tokens, sampling, seed).write(stream, finished)
+    return _Line(predictor, prompts, tokens, sampling, seed, constraint).write(stream, finished)
 
 
 class _Line:
     """A batch of rows written left to right."""
 
     def __init__(
-        self, predictor: Predictor, prompts: Sequence[np.ndarray], tokens: int, sampling: Sampling, seed: int
+        self,
+        predictor: Predictor,
+        prompts: Sequence[np.ndarray],
+        tokens: int,
+        sampling: Sampling,
+        seed: int,
+        constraint: Constraint | None = None,
     ) -> None:
-        self.predictor, self.sampling, self.tokens = predictor, sampling, tokens
+        self.predictor, self.sampling, self.tokens, self.constraint = predictor, sampling, tokens, constraint
         self.prompt_lengths = [len(p) for p in prompts]
         self.total = max(self.prompt_lengths) + tokens
         self.shortest, self.longest = min(self.prompt_lengths), max(self.prompt_lengths)
@@ -65,18 +76,21 @@ class _Line:
         for row, length in enumerate(self.prompt_lengths):
             self.uniform[row, length : length + tokens] = uniforms(seed, row, tokens)
         self.prompt = self.ids >= 0
+        self.ends = [length + tokens for length in self.prompt_lengths]
 
     def write(self, stream: Stream | None, finished: Finished | None) -> list[np.ndarray]:
         """Ask, sample, write until every row has its end."""
         rows = len(self.prompt_lengths)
-        ends = [length + self.tokens for length in self.prompt_lengths]
-        seen = self._seen() if self.sampling.repetition_penalty > 1.0 else None
+        ends = self.ends
+        seen = self._seen() if self.sampling.counts_tokens else None
+        states = None if self.constraint is None else [self.constraint.start() for _ in range(rows)]
         at = self.shortest
         state, left = self._open(at)
         while at < max(ends):
             if left == 0:
                 state, left = self._open(at)
-            chosen = self.sampling.choose(state.log_probs().cpu(), seen, self.uniform[:, at : at + 1])
+            allowed = None if states is None else self._allowed(states, at)
+            chosen = self.sampling.choose(state.log_probs().cpu(), seen, self.uniform[:, at : at + 1], allowed)
             if at < self.longest:
                 chosen = torch.where(self.prompt[:, at : at + 1], self.ids[:, at : at + 1], chosen)
             self.ids[:, at : at + 1] = chosen
@@ -84,7 +98,10 @@ class _Line:
             if at < max(ends) and left > 0:
                 state.write(chosen.to(self.device))
             if seen is not None:
-                seen.scatter_(1, chosen, True)
+                new = torch.where(at > torch.tensor(self.prompt_lengths), 1.0, 0.0)[:, None]
+                seen.scatter_add_(1, chosen, new)
+            if states is not None:
+                self._advance(states, at, chosen)
             if stream is None and finished is None:
                 continue
             for row in range(rows):
@@ -114,10 +131,32 @@ class _Line:
         return state, start + length - at
 
     def _seen(self) -> Tensor:
-        seen = torch.zeros(len(self.ids), self.predictor.vocabulary_size, dtype=torch.bool)
-        for row, length in enumerate(self.prompt_lengths):
-            seen[row, self.ids[row, :length]] = True
-        return seen
+        v = self.predictor.vocabulary_size
+        return torch.stack([counted(self.ids[r, :length], v) for r, length in enumerate(self.prompt_lengths)])
+
+    def _advance(self, states: list[object], at: int, chosen: Tensor) -> None:
+        """Tell the constraint the token just written in each row that is neither in its prompt nor done."""
+        assert self.constraint is not None
+        for row, state in enumerate(states):
+            if self.prompt_lengths[row] < at <= self.ends[row]:
+                states[row] = self.constraint.advance(state, int(chosen[row, 0]))
+                if self.constraint.complete(states[row]):
+                    self.ends[row] = at
+
+    def _allowed(self, states: list[object], at: int) -> Tensor:
+        """What the constraint allows each row next, ``(b, v)``; a row in its prompt, or done, may do anything."""
+        assert self.constraint is not None
+        anything = torch.ones(self.predictor.vocabulary_size, dtype=torch.bool)
+        rows = [
+            self.constraint.allowed(state) if self.prompt_lengths[r] <= at < self.ends[r] else anything
+            for r, state in enumerate(states)
+        ]
+        return torch.stack(rows)
+
+
+def counted(ids: Tensor, vocabulary_size: int) -> Tensor:
+    """How often each id is in ``ids (n,)``: ``(v,)`` float32."""
+    return torch.bincount(ids, minlength=vocabulary_size).float()
 
 
 def _page(predictor: Predictor, prompt: np.ndarray, tokens: int, sampling: Sampling, seed: int, row: int) -> np.ndarray:
@@ -133,9 +172,8 @@ def _page(predictor: Predictor, prompt: np.ndarray, tokens: int, sampling: Sampl
     while (group := state.next_positions.shape[1]) > 0:
         cells = state.next_positions.cpu()
         seen = None
-        if sampling.repetition_penalty > 1.0:
-            seen = torch.zeros(1, predictor.vocabulary_size, dtype=torch.bool)
-            seen[0, page[page >= 0]] = True
+        if sampling.counts_tokens:
+            seen = counted(page[page >= 0], predictor.vocabulary_size)[None]
         chosen = sampling.choose(state.log_probs().cpu(), seen, uniform[None, drawn : drawn + group])
         drawn += group
         page.scatter_(1, cells, chosen)

@@ -177,3 +177,23 @@ def one_less_given(state: State, given: Tensor | None) -> Tensor | None:
         return None
     last = (given >= 0).sum(dim=1, keepdim=True) - 1
     return given.scatter(1, last, -1)
+
+
+def not_rewound(state: State, mark: object) -> object:
+    """Goes back to where it is."""
+    return state.inner.mark()
+
+
+def keeps_its_last_answer(state: State, mark: object) -> object:
+    """The network's memory goes back, but the answer that was asked afterwards is kept."""
+    snapshot, chunks, last, _ = mark  # type: ignore[misc]
+    return snapshot, chunks, last, state.inner._logits
+
+
+def not_selected(state: State, rows: Tensor) -> Tensor:
+    return torch.arange(len(rows))
+
+
+def selected_backwards(state: State, rows: Tensor) -> Tensor:
+    """Row rows[i] goes on as row i: the permutation's inverse."""
+    return rows.argsort(stable=True)

@@ -58,6 +58,7 @@ L_SUM, L_FUTURE, L_READ, L_GIVEN = (
 )
 L_ORDER, L_COMPANY, L_ONCE = "batch order does not matter", "batch company does not matter", "every cell once"
 L_TWICE = "asked twice, it answers alike"
+L_REWIND, L_SELECT = "rewound equals never written", "rows take along what they know"
 
 
 def wrapped(inner: Callable[[], Any], **hooks: Any) -> Callable[[], Any]:
@@ -130,9 +131,13 @@ FAULTS: list[Planted] = [
     Planted("what is given is forgotten", wrapped(ngram, given=change.nothing_given), GIVEN, L_GIVEN),
     Planted("what is given is garbled", wrapped(ngram, given=change.other_ids_given), GIVEN, L_GIVEN),
     Planted("the last given cell is forgotten", wrapped(ngram, given=change.one_less_given), GIVEN, L_GIVEN),
+    Planted("rewinding does nothing", wrapped(ngram, rewound=change.not_rewound), "", L_REWIND),
+    Planted("an old answer survives rewinding", wrapped(causal, rewound=change.keeps_its_last_answer), "", L_REWIND),
+    Planted("selecting rows does nothing", wrapped(ngram, selected=change.not_selected), "", L_SELECT),
+    Planted("rows go where they should come from", wrapped(causal, selected=change.selected_backwards), "", L_SELECT),
     Planted("an id that occurs has probability 0", wrapped(ngram, **both(change.never_the_last_id)), DECODES, ""),
 ]
-"""An empty law: only the audit, which codes, can see it."""
+"""An empty law: only the audit, which codes, can see it. An empty check: only the laws, since no audit goes back."""
 
 CLEAN: dict[str, Callable[[], Any]] = {
     "n-gram": ngram,

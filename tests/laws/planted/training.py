@@ -15,7 +15,7 @@ from semagram.feedforward.mlp import MLPLayer
 from semagram.layouts import Grid, Visibility
 from semagram.mixers import Attention, rotary
 from semagram.mixers.attention import AttentionMixer
-from semagram.objectives import Masked, NextToken, next_token
+from semagram.objectives import Bert, Masked, NextToken, PrefixLM, next_token
 from semagram.training import parameters
 
 CAUSAL, FULL = Visibility.CAUSAL, Visibility.FULL
@@ -80,6 +80,18 @@ FAULTS: list[Planted] = [
         PEEK,
         net.replacing(Masked, "example", asked.with_weights(torch.ones_like)),
         case(FULL),
+    ),
+    Planted(
+        "cells that BERT shows are in the reported loss",
+        PEEK,
+        net.replacing(Bert, "example", asked.changed_example(asked.trained_is_reported)),
+        case(FULL, layout=Grid(4, 6)),
+    ),
+    Planted(
+        "the beginning of a prefix is the end of what is asked",
+        PEEK,
+        net.replacing(PrefixLM, "example", asked.changed_example(asked.one_to_the_left)),
+        case(),
     ),
     Planted(
         "weights of one instead of n / m",

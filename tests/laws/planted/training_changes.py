@@ -56,6 +56,15 @@ def mask_is_an_id(example: Example, mask_id: int) -> Example:
     return Example(example.inputs.masked_fill(hidden, 0), example.targets, example.weights, example.count)
 
 
+def trained_is_reported(example: Example, mask_id: int) -> Example:
+    return Example(example.inputs, example.targets, example.trained, example.count)
+
+
+def one_to_the_left(example: Example, mask_id: int) -> Example:
+    """Inputs are not shifted: each slot is shown its own token."""
+    return Example(example.targets, example.targets, example.weights, example.count)
+
+
 def loss_over_positions(logits: Tensor, example: Example) -> Tensor:
     """log_softmax over the wrong axis."""
     nats = -torch.log_softmax(logits.transpose(1, 2), -1).transpose(1, 2).gather(-1, example.targets[:, :, None])

@@ -28,6 +28,8 @@ class Wrapped:
     write: Hook = sound
     positions: Hook = sound
     given: Hook = sound
+    rewound: Hook = sound
+    selected: Hook = sound
     extra_ids: int = 0
     shared: bool = False
     memory: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +86,17 @@ class State:
         answers = self.inner.read(ids)
         self.written = torch.cat([self.written, ids], dim=1)
         return self.outer.read(self, answers)
+
+    def mark(self) -> object:
+        return self.inner.mark(), self.written, self.asked
+
+    def rewind(self, mark: object) -> None:
+        inner, self.written, self.asked = mark  # type: ignore[misc]
+        self.inner.rewind(self.outer.rewound(self, inner))
+
+    def select(self, rows: Tensor) -> None:
+        self.inner.select(self.outer.selected(self, rows))
+        self.written = self.written[rows]
 
 
 def normal(log_weights: Tensor) -> Tensor:
