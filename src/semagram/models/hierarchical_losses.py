@@ -7,8 +7,8 @@ lower its loss by making what it must predict trivial; how alike its elements ha
 | kind | asks of the elements at the top | from |
 |---|---|---|
 | Prophet | the next c inputs, by one linear map | multi-token prediction (arXiv 2404.19737) |
-| Predictive | the next chunk's code: the nearest of frozen random vectors to a frozen random projection | BEST-RQ (2202.01855) |
-| NextLatent | the next chunk's element itself: 0.1 squared error + 0.9 (1 - cosine) | the package's 0.4.0, unconditioned |
+| Predictive | the next chunk's code: nearest of frozen random vectors to a frozen projection | BEST-RQ (2202.01855) |
+| NextLatent | the next chunk's element: 0.1 squared error + 0.9 (1 - cosine) | the package 0.4.0, unconditioned |
 | Reconstruct | the c inputs just read | autoencoder |
 
 Each loss is a mean over elements, levels with c > 1 summed, times its weight.
