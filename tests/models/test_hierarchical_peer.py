@@ -22,21 +22,21 @@ from semagram.models.hierarchical_level import LevelPositions
 V, LENGTH = 23, 48
 
 CONFIGS: dict[str, dict[str, Any]] = {
-    "its first example, small": dict(
-        dim=32, depth=2, dim_head=8, heads=4, hierarchies=(1, 2, 8), window_sizes=(5, 3, None)
-    ),
-    "strided, of its third example": dict(
-        dim=(16, 24, 32, 48), depth=2, ff_mult=(2, 2, 4, 4), dim_head=(8, 8, 16, 16), heads=(2, 3, 2, 3),
-        hierarchies=(1, 2, 4, 16), hierarchical_stride=(1, 1, 1, 8), window_sizes=(7, 4, 5, None),
-    ),
-    "merged into all, a level without attention, all pooled": dict(
-        dim=(16, 24, 32), depth=3, dim_head=8, heads=2, hierarchies=(1, 4, 8), hierarchical_stride=(1, 2, 4),
-        window_sizes=(4, 0, 3), hierarchy_merge_all=True, predict_use_all_hierarchy=True,
-    ),
-    "no levels but one": dict(dim=32, depth=2, dim_head=8, heads=4, hierarchies=1),
-    "a coarse level predicts": dict(
-        dim=32, depth=2, dim_head=8, heads=2, hierarchies=(1, 4), window_sizes=(6, None), predict_hierarchy=4
-    ),
+    "its first example, small": {
+        "dim": 32, "depth": 2, "dim_head": 8, "heads": 4, "hierarchies": (1, 2, 8), "window_sizes": (5, 3, None)
+    },
+    "strided, of its third example": {
+        "dim": (16, 24, 32, 48), "depth": 2, "ff_mult": (2, 2, 4, 4), "dim_head": (8, 8, 16, 16), "heads": (2, 3, 2, 3),
+        "hierarchies": (1, 2, 4, 16), "hierarchical_stride": (1, 1, 1, 8), "window_sizes": (7, 4, 5, None),
+    },
+    "merged into all, a level without attention, all pooled": {
+        "dim": (16, 24, 32), "depth": 3, "dim_head": 8, "heads": 2, "hierarchies": (1, 4, 8), "hierarchical_stride": (1, 2, 4),
+        "window_sizes": (4, 0, 3), "hierarchy_merge_all": True, "predict_use_all_hierarchy": True,
+    },
+    "no levels but one": {"dim": 32, "depth": 2, "dim_head": 8, "heads": 4, "hierarchies": 1},
+    "a coarse level predicts": {
+        "dim": 32, "depth": 2, "dim_head": 8, "heads": 2, "hierarchies": (1, 4), "window_sizes": (6, None), "predict_hierarchy": 4
+    },
 }  # fmt: skip
 
 
@@ -153,7 +153,10 @@ def test_same_weights_same_logits(name: str, capsys: pytest.CaptureFixture[str])
     assert mine.shape == its.shape
     assert float((mine - its).abs().max()) < 1e-5, float((mine - its).abs().max())
     assert float(its.std()) > 0.1
-    for net, logits in ((ours, ours(ids, Geometry.of(Sequence(LENGTH).positions(), Visibility.CAUSAL))), (theirs, theirs(ids))):
+    for net, logits in (
+        (ours, ours(ids, Geometry.of(Sequence(LENGTH).positions(), Visibility.CAUSAL))),
+        (theirs, theirs(ids)),
+    ):
         net.zero_grad()
         nn.functional.cross_entropy(logits.flatten(0, 1), ids.roll(-1, 1).flatten()).backward()
     assert torch.allclose(ours.embedding.weight.grad[:V], theirs.token_emb.weight.grad, atol=1e-5)
