@@ -12,7 +12,14 @@ from typing import Any
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
 from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
-from semagram.models import Hybrid, Transformer
+from semagram.models import Hierarchical, Hourglass, Hybrid, Level, Stage, Transformer
+from semagram.models.hierarchical_compress import AttendBack, Pyramid
+from semagram.models.hierarchical_look_up import LookUp
+from semagram.models.hierarchical_losses import NextLatent, Reconstruct
+from semagram.models.hierarchical_merge import GatedAdd, Separable
+from semagram.models.hourglass_back import LookBack, Smoothed, Unfold
+from semagram.models.hourglass_boundaries import AfterSpaces, Fixed, Routing, Surprise
+from semagram.models.hourglass_pool import Join, Last, Weigh
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -28,12 +35,17 @@ VISIBILITIES: dict[type, set[Visibility]] = {
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
+TWO_LEVELS = (Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH))
+A_STAGE = Stage(boundaries=Fixed(2), width=WIDTH)
+
 BASELINES: dict[type, Callable[[], Any]] = {
     Sequence: lambda: Sequence(7),
     Grid: lambda: Grid(3, 4),
     Streams: lambda: Streams(4, 2),
     Transformer: lambda: Transformer(width=WIDTH, depth=1),
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
+    Hierarchical: lambda: Hierarchical(width=WIDTH, depth=2, levels=TWO_LEVELS),
+    Hourglass: lambda: Hourglass(stages=(A_STAGE,), width=WIDTH, depth=1),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Convolution: lambda: Convolution(kernel=3),
@@ -88,6 +100,40 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    (Hierarchical, "width"): (24,),
+    (Hierarchical, "depth"): (1, 3),
+    (Hierarchical, "levels"): (
+        (Level(width=WIDTH, window=2), Level(factor=2, width=12, heads=2), Level(factor=8, stride=8, width=WIDTH)),
+        (Level(width=WIDTH, window="none"), Level(factor=4, width=WIDTH, window="full")),
+        (Level(width=WIDTH), Level(factor=4, stride=4, width=WIDTH, window=1)),
+    ),
+    (Hierarchical, "predicting"): (1,),
+    (Hierarchical, "into"): ("all", (0, 1)),
+    (Hierarchical, "merge"): (GatedAdd(), LookUp(2, 2), Separable()),
+    (Hierarchical, "compress"): (AttendBack(2), Pyramid(8)),
+    (Hierarchical, "sharpness"): (None, 4.0),
+    (Hierarchical, "feedforward"): (Gated(1.5),),
+    (Hierarchical, "norm"): (LayerNorm(),),
+    (Hierarchical, "end_norm"): (RMSNorm(gain=True),),
+    (Hierarchical, "shift"): (None,),
+    (Hierarchical, "dropout"): (0.5,),
+    (Hierarchical, "logit_cap"): (None, 2.0),
+    (Hierarchical, "losses"): ((NextLatent(), Reconstruct()),),
+    (Hourglass, "stages"): (
+        (Stage(Fixed(3), Join(), Unfold(), width=WIDTH, before=0, window="element"),),
+        (Stage(AfterSpaces((0,)), Weigh(2), LookBack(2, 2), width=WIDTH, heads=2, window=2),),
+        (Stage(Surprise(0.5), Last(), width=WIDTH, after=0),),
+        (Stage(Routing(), Last(), Smoothed(), width=WIDTH), Stage(Fixed(2), Join(), Unfold(), width=12, heads=2)),
+    ),
+    (Hourglass, "width"): (24,),
+    (Hourglass, "depth"): (0, 2),
+    (Hourglass, "heads"): (2,),
+    (Hourglass, "sharpness"): (None, 4.0),
+    (Hourglass, "feedforward"): (Gated(1.5),),
+    (Hourglass, "norm"): (LayerNorm(),),
+    (Hourglass, "shift"): (None,),
+    (Hourglass, "dropout"): (0.5,),
+    (Hourglass, "logit_cap"): (None, 2.0),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -123,6 +169,52 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Hybrid, {"orders": (1, 2), "main_order": 3}, "one of"),
     (Hybrid, {"folds": 1}, "at least 2"),
     (Unmasking, {"cells": 0}, "at least 1"),
+    (Level, {"factor": 0}, "at least 1"),
+    (Level, {"factor": 4, "stride": 3}, "divide its factor 4"),
+    (Level, {"width": 10, "heads": 4}, "divisible by heads"),
+    (Level, {"head_width": 5}, "even"),
+    (Level, {"window": 0}, "at least 1"),
+    (Level, {"multiple": 0.0}, "above 0"),
+    (Level, {"window": "none", "attention_norm": LayerNorm()}, "no attention"),
+    (Hierarchical, {"depth": 0}, "at least 1"),
+    (Hierarchical, {"predicting": 2}, "number of a level"),
+    (Hierarchical, {"into": (1,)}, "hold the predicting level"),
+    (Hierarchical, {"into": (0, 0)}, "different numbers"),
+    (Hierarchical, {"pooled": True, "predicting": 1}, "reads all levels"),
+    (Hierarchical, {"shared_attention": True, "levels": (Level(), Level(factor=2, width=64))}, "one width"),
+    (Hierarchical, {"half_shift": False, "levels": (Level(window="none"),)}, "looks back by half_shift"),
+    (Hierarchical, {"levels": (), "pooled": True}, "needs more levels"),
+    (Hierarchical, {"levels": (Level(),), "merge": GatedAdd()}, "needs more levels"),
+    (Hierarchical, {"levels": (Level(),), "losses": (NextLatent(),)}, "factor above 1"),
+    (Hierarchical, {"sharpness": 0.0}, "above 0"),
+    (Hierarchical, {"dropout": 1.0}, "not including, 1"),
+    (Hierarchical, {"logit_cap": 0.0}, "above 0"),
+    (AttendBack, {"heads": 0}, "at least 1"),
+    (Pyramid, {"hidden": 0}, "at least 1"),
+    (LookUp, {"last": 0}, "at least 1"),
+    (Separable, {"kernel": 0}, "at least 1"),
+    (NextLatent, {"weight": 0.0}, "above 0"),
+    (Stage, {"width": 10}, "even width"),
+    (Stage, {"before": -1}, "at least 0"),
+    (Stage, {"window": 0}, "at least 1"),
+    (Stage, {"boundaries": AfterSpaces((0,)), "window": "element"}, "needs Fixed"),
+    (Stage, {"boundaries": Routing()}, "through Smoothed"),
+    (Stage, {"back": Smoothed()}, "through Smoothed"),
+    (Stage, {"before": 0, "after": 0, "window": 3}, "no window"),
+    (Hourglass, {"stages": (Stage(), Stage(boundaries=AfterSpaces((0,))))}, "outermost"),
+    (Hourglass, {"stages": (Stage(), Stage(window="element"))}, "outermost"),
+    (Hourglass, {"width": 10}, "even width"),
+    (Hourglass, {"sharpness": 0.0}, "above 0"),
+    (Hourglass, {"dropout": 1.0}, "not including, 1"),
+    (Hourglass, {"logit_cap": 0.0}, "above 0"),
+    (Fixed, {"size": 1}, "at least 2"),
+    (AfterSpaces, {"ids": ()}, "at least 0"),
+    (Surprise, {"threshold": 0.0}, "above 0"),
+    (Surprise, {"rank": 0}, "at least 1"),
+    (Routing, {"ratio": 1.0}, "above 1"),
+    (Routing, {"weight": 0.0}, "above 0"),
+    (Weigh, {"heads": 0}, "at least 1"),
+    (LookBack, {"last": 0}, "at least 1"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
@@ -133,6 +225,25 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
 def refused(kind: type, name: str, value: object) -> bool:
     """True when ``name=value`` alone is listed in ``REFUSED`` for this class."""
     return any(kind is k and given == {name: value} for k, given, _ in REFUSED)
+
+
+def _levels_unfit(given: dict[str, Any]) -> bool:
+    """The head reads one level or all; shared weights need one width; without attention only the shift looks back."""
+    levels = given.get("levels", ())
+    return (
+        bool(given.get("pooled") and given.get("predicting"))
+        or bool(given.get("shared_attention") and len({level.width for level in levels}) > 1)
+        or (not given.get("half_shift", True) and any(level.window == "none" for level in levels))
+    )
+
+
+UNFIT: dict[type, Callable[[dict[str, Any]], bool]] = {Hierarchical: _levels_unfit}
+"""Values of several fields that must be refused together (``given``: some of a model's fields)."""
+
+
+def unfit(kind: type, given: dict[str, Any]) -> bool:
+    """True when these values of fields may not stand together."""
+    return kind in UNFIT and UNFIT[kind](given)
 
 
 def visibilities(mixer: Any) -> set[Visibility]:
