@@ -18,7 +18,8 @@ from semagram.models.hierarchical_look_up import LookUp
 from semagram.models.hierarchical_losses import NextLatent, Reconstruct
 from semagram.models.hierarchical_merge import GatedAdd, Separable
 from semagram.models.hourglass_back import LookBack, Smoothed, Unfold
-from semagram.models.hourglass_boundaries import AfterSpaces, Fixed, Routing, Surprise
+from semagram.models.hourglass_boundaries import AfterSpaces, Fixed
+from semagram.models.hourglass_learnt import Routing, Surprise
 from semagram.models.hourglass_pool import Join, Last, Weigh
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
@@ -103,9 +104,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hierarchical, "width"): (24,),
     (Hierarchical, "depth"): (1, 3),
     (Hierarchical, "levels"): (
-        (Level(width=WIDTH, window=2), Level(factor=2, width=12, heads=2), Level(factor=8, stride=8, width=WIDTH)),
+        (Level(width=WIDTH, window=2), Level(factor=2, width=12, heads=2), Level(factor=4, stride=4, width=WIDTH)),
         (Level(width=WIDTH, window="none"), Level(factor=4, width=WIDTH, window="full")),
-        (Level(width=WIDTH), Level(factor=4, stride=4, width=WIDTH, window=1)),
+        (Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH, window="full")),
     ),
     (Hierarchical, "predicting"): (1,),
     (Hierarchical, "into"): ("all", (0, 1)),
@@ -181,8 +182,6 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Hierarchical, {"into": (1,)}, "hold the predicting level"),
     (Hierarchical, {"into": (0, 0)}, "different numbers"),
     (Hierarchical, {"pooled": True, "predicting": 1}, "reads all levels"),
-    (Hierarchical, {"shared_attention": True, "levels": (Level(), Level(factor=2, width=64))}, "one width"),
-    (Hierarchical, {"half_shift": False, "levels": (Level(window="none"),)}, "looks back by half_shift"),
     (Hierarchical, {"levels": (), "pooled": True}, "needs more levels"),
     (Hierarchical, {"levels": (Level(),), "merge": GatedAdd()}, "needs more levels"),
     (Hierarchical, {"levels": (Level(),), "losses": (NextLatent(),)}, "factor above 1"),
@@ -198,11 +197,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Stage, {"before": -1}, "at least 0"),
     (Stage, {"window": 0}, "at least 1"),
     (Stage, {"boundaries": AfterSpaces((0,)), "window": "element"}, "needs Fixed"),
-    (Stage, {"boundaries": Routing()}, "through Smoothed"),
-    (Stage, {"back": Smoothed()}, "through Smoothed"),
     (Stage, {"before": 0, "after": 0, "window": 3}, "no window"),
-    (Hourglass, {"stages": (Stage(), Stage(boundaries=AfterSpaces((0,))))}, "outermost"),
-    (Hourglass, {"stages": (Stage(), Stage(window="element"))}, "outermost"),
     (Hourglass, {"width": 10}, "even width"),
     (Hourglass, {"sharpness": 0.0}, "above 0"),
     (Hourglass, {"dropout": 1.0}, "not including, 1"),

@@ -30,12 +30,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "hierarchies": (1, 2, 4, 16), "hierarchical_stride": (1, 1, 1, 8), "window_sizes": (7, 4, 5, None),
     },
     "merged into all, a level without attention, all pooled": {
-        "dim": (16, 24, 32), "depth": 3, "dim_head": 8, "heads": 2, "hierarchies": (1, 4, 8), "hierarchical_stride": (1, 2, 4),
+        "dim": (16, 24, 32), "depth": 3, "dim_head": 8, "heads": 2, "hierarchies": (1, 4, 8),
+        "hierarchical_stride": (1, 2, 4),
         "window_sizes": (4, 0, 3), "hierarchy_merge_all": True, "predict_use_all_hierarchy": True,
     },
     "no levels but one": {"dim": 32, "depth": 2, "dim_head": 8, "heads": 4, "hierarchies": 1},
     "a coarse level predicts": {
-        "dim": 32, "depth": 2, "dim_head": 8, "heads": 2, "hierarchies": (1, 4), "window_sizes": (6, None), "predict_hierarchy": 4
+        "dim": 32, "depth": 2, "dim_head": 8, "heads": 2, "hierarchies": (1, 4), "window_sizes": (6, None),
+        "predict_hierarchy": 4,
     },
 }  # fmt: skip
 

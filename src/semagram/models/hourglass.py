@@ -27,7 +27,8 @@ from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.layouts import Layout, Visibility
 from semagram.mixers import Attention, TokenShift
 from semagram.models.hourglass_back import Back, Repeat, Smoothed
-from semagram.models.hourglass_boundaries import AfterSpaces, Boundaries, Fixed, Routing, Surprise
+from semagram.models.hourglass_boundaries import AfterSpaces, Fixed
+from semagram.models.hourglass_learnt import Boundaries, Routing, Surprise
 from semagram.models.hourglass_network import HourglassNetwork
 from semagram.models.hourglass_pool import Mean, Pool
 from semagram.models.transformer import Transformer, TransformerNetwork

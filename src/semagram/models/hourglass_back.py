@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.errors import UserError
-from semagram.models.hourglass_boundaries import Boundaries, Cut, Fixed, Routing
+from semagram.models.hourglass_boundaries import Cut, Fixed
+from semagram.models.hourglass_learnt import Boundaries, Routing
 from semagram.models.hourglass_pool import gathered
 
 _SURE = 1e-4

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.errors import UserError
-from semagram.models.hourglass_boundaries import Boundaries, Cut, Fixed
+from semagram.models.hourglass_boundaries import Cut, Fixed
+from semagram.models.hourglass_learnt import Boundaries
 
 _CAP = 5.0
 """Scores of ``Weigh`` are within +-5, so that sums of exponentials need no running maximum."""
