@@ -91,9 +91,10 @@ def loss(network: Any, case: Case, objective: Any, ids: torch.Tensor, generator:
     return weighted_nats(network(example.inputs, geometry), example)
 
 
-def auxiliary(network: Any) -> list[torch.Tensor]:
-    """The losses that parts of a network ask for beside the objective, since the last forward pass."""
-    return list(network.auxiliary_losses().values()) if hasattr(network, "auxiliary_losses") else []
+def trained(network: Any, case: Case, objective: Any, ids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The loss and what the network's parts ask beside it."""
+    nats = loss(network, case, objective, ids, generator)
+    return nats + sum(getattr(network, "auxiliary_losses", dict)().values())
 
 
 def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int = 1) -> None:
@@ -106,10 +107,7 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
         generator = torch.Generator().manual_seed(0)
         for step in range(steps):
             ids = case.ids(seed=step, batch=48)
-            total = loss(network, case, objective, ids, generator)
-            for extra in auxiliary(network):  # what training adds to the objective's loss
-                total = total + extra
-            total.backward()
+            trained(network, case, objective, ids, generator).backward()
             for stepper in steppers:
                 stepper.step()
                 stepper.zero_grad()

@@ -181,9 +181,10 @@ class _Convolved(nn.Module):
                 hidden = hidden + F.linear(x[:, offset : offset + (elements - 1) * s + 1 : s], tap)
         return self.outward(F.silu(hidden))
 
-    def flops(self, batch: int, slots: int) -> int:
-        """Of a forward pass over ``slots`` tokens, multiplications and additions."""
-        return 2 * batch * -(-slots // self.stride) * (self.inward.weight.numel() + self.outward.weight.numel())
+    def flops(self, args: tuple[Any, ...]) -> int:
+        """Of a call, beside those of the modules that it calls: the products of slices."""
+        batch, slots = args[0].shape[:2]
+        return 0 if self.stride == self.factor else 2 * batch * -(-slots // self.stride) * self.inward.weight.numel()
 
 
 class _Attended(nn.Module):
@@ -218,11 +219,10 @@ class _Attended(nn.Module):
         weights = torch.softmax(scores.masked_fill(~stands[:, None, :], float("-inf")), dim=-1)
         return self.outward(torch.einsum("bmhc,bmhdc->bmhd", weights, values).flatten(2))
 
-    def flops(self, batch: int, slots: int) -> int:
-        """Of a forward pass over ``slots`` tokens."""
-        elements, width = -(-slots // self.stride), self.outward.in_features
-        on_elements = self.query.weight.numel() + self.outward.weight.numel() + 2 * self.factor * width
-        return 2 * batch * (elements * on_elements + (slots + self.factor - 1) * self.look.weight.numel())
+    def flops(self, args: tuple[Any, ...]) -> int:
+        """Of a call, beside those of the modules that it calls: scores and weighted values."""
+        batch, slots = args[0].shape[:2]
+        return 4 * batch * -(-slots // self.stride) * self.factor * self.outward.in_features
 
 
 class _Encoder(nn.Module):
@@ -241,10 +241,6 @@ class _Encoder(nn.Module):
             maps.append(x)
         return maps
 
-    def flops(self, batch: int, slots: int) -> int:
-        """Of a forward pass over ``slots`` tokens."""
-        return 2 * batch * slots * sum(layer.weight.numel() for layer in self.layers)  # type: ignore[union-attr, operator]
-
 
 class _FromLayer(nn.Module):
     """A level's linear map of the encoder's layer that has seen ``c`` tokens."""
@@ -257,7 +253,3 @@ class _FromLayer(nn.Module):
     def forward(self, maps: list[Tensor], count: int, before: int) -> Tensor:
         """``(b, n, hidden) -> (b, m, d_l)``."""
         return self.outward(maps[self.layer][:, :: self.stride])
-
-    def flops(self, batch: int, slots: int) -> int:
-        """Of a forward pass over ``slots`` tokens."""
-        return 2 * batch * -(-slots // self.stride) * self.outward.weight.numel()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,6 +59,11 @@ class LookedUp(nn.Module):
     def output_projections(self) -> list[nn.Module]:
         """What writes into the receivers."""
         return list(self.outward)
+
+    def flops(self, args: tuple[Any, ...]) -> int:
+        """Of a call, beside those of the modules that it calls: scores and weighted values."""
+        levels: list[Tensor] = args[0]
+        return sum(4 * levels[r].numel() * self.last for r, _ in self.pairs)
 
     def forward(self, levels: list[Tensor], slots: int, state: MergeState | None = None) -> list[Tensor]:
         """For each level ``(b, m, d_l)``, the same with what the receivers were told."""

@@ -165,6 +165,10 @@ class _LookedBack(nn.Module):
         """Keys and values are stacked."""
         return {"look.weight": [self.width] * 2}
 
+    def flops(self, args: tuple[Any, ...]) -> int:
+        """Of a call, beside those of the modules that it calls: scores and weighted values."""
+        return 4 * args[0].numel() * self.last
+
     def _told(self, x: Tensor, looks: Tensor, standing: Tensor) -> Tensor:
         """``x (b, n, d)``, ``looks (b, n, last, 2 d)``, how many of them stand ``(b, n)``."""
         queries = self.query(x).unflatten(-1, (self.heads, -1))

@@ -76,10 +76,6 @@ class _Surprise(nn.Module):
         self.outward = nn.Linear(config.rank, vocabulary_size)
         self.carried = Carried()
 
-    def flops(self, batch: int, slots: int) -> int:
-        """Of a forward pass over ``slots`` tokens."""
-        return 2 * batch * slots * self.outward.weight.numel()
-
     def _log_probs(self, windows: Tensor) -> Tensor:
         """``(b, n + order - 1)`` ids -> ``(b, n, v)``."""
         n = windows.shape[1] - self.order + 1
