@@ -50,12 +50,12 @@ class Experiment:
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
-            network = self.model.network if isinstance(self.model, Hybrid) else self.model
-            mixer = type(network.mixer).__name__
+            network: object = self.model.network if isinstance(self.model, Hybrid) else self.model
+            mixer = f" with mixer {type(network.mixer).__name__}" if hasattr(network, "mixer") else ""
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
-                f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
-                f"change model.mixer or the objective."
+                f"{type(self.model).__name__}{mixer} can keep to {able} only: "
+                f"change {'model.mixer' if mixer else 'the model'} or the objective."
             )
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
             raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")

@@ -8,11 +8,15 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import networks, training
+from laws.planted import hierarchies, networks, training
 from laws.planted.judged import OPTION, laws_broken
 from laws.planted.networks import CLEAN, Planted, planted
 
-FAULTS = [*networks.FAULTS, *training.FAULTS]
+FAULTS = [
+    *networks.FAULTS,
+    *training.FAULTS,
+    *hierarchies.FAULTS,
+]
 
 
 @pytest.mark.parametrize("subject", CLEAN, ids=[str(i) for i in range(len(CLEAN))])
