@@ -1,14 +1,15 @@
 """What the levels of a hierarchy may be asked for beside the next token, in training only; off by default.
 
 An element of level (c, s) that ends at slot t has read the inputs of slots t-c+1 .. t. The next chunk that does not
-overlap it ends at slot t + c: element m + c / s. All targets are held fixed (no gradient), so that a level cannot
-lower its loss by making what it must predict trivial; how alike its elements have become is told by ``health``.
+overlap it ends at slot t + c: element m + c / s. All targets are held fixed (no gradient), and those of NextLatent
+are centred besides (the batch's mean element is taken off and what is left scaled to one length), so that a level wins
+nothing by making its elements all alike; whether it did is told by ``health``.
 
 | kind | asks of the elements at the top | from |
 |---|---|---|
 | Prophet | the next c inputs, by one linear map | multi-token prediction (arXiv 2404.19737) |
 | Predictive | the next chunk's code: nearest of frozen random vectors to a frozen projection | BEST-RQ (2202.01855) |
-| NextLatent | the next chunk's element: 0.1 squared error + 0.9 (1 - cosine) | the package 0.4.0, unconditioned |
+| NextLatent | how the next chunk's element differs from the mean one: 0.1 squared error + 0.9 (1 - cosine) | JEPA |
 | Reconstruct | the c inputs just read | autoencoder |
 
 Each loss is a mean over elements, levels with c > 1 summed, times its weight.
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -179,31 +179,32 @@ class _Codes(nn.Module):
 
 
 class _Latents(nn.Module):
-    """NextLatent: the element itself and a correction that begins at nothing."""
+    """NextLatent: a small network without a path around it, so that nothing pulls elements towards their targets."""
 
     def __init__(self, levels: Sequence[Level], weight: float) -> None:
         super().__init__()
         self.levels, self.own, self.weight, self.name = levels, _coarse(levels), weight, "next_latent"
         widths = [levels[i].width for i in self.own]
         self.inward = nn.ModuleList(nn.Linear(d, d) for d in widths)
-        self.outward = nn.ModuleList(nn.Linear(d, d, bias=False) for d in widths)
-
-    def output_projections(self) -> list[Any]:
-        """The corrections."""
-        return list(self.outward)
+        self.outward = nn.ModuleList(nn.Linear(d, d) for d in widths)
 
     def forward(self, inputs: Tensor, valid: Tensor, made: list[Tensor], tops: list[Tensor]) -> Tensor:
         """As ``_Tokens``."""
         total = inputs.new_zeros((), dtype=tops[0].dtype)
         for i, inward, outward in zip(self.own, self.inward, self.outward, strict=True):
-            here = normalise(tops[i])
-            targets = _next(here.detach(), self.levels[i])
-            here = here[:, : targets.shape[1]]
-            told = here + outward(F.silu(inward(here)))
+            here, kept = normalise(tops[i]), valid[:, :: self.levels[i].stride]
+            targets = _next(centred(here.detach(), kept), self.levels[i])
+            told = outward(F.silu(inward(here[:, : targets.shape[1]])))
             apart = (told - targets).square().mean(dim=-1)
             turned = 1.0 - F.cosine_similarity(told, targets, dim=-1)
             total = total + _mean_over(0.1 * apart + 0.9 * turned, self.levels[i], valid)
         return total * self.weight
+
+
+def centred(x: Tensor, kept: Tensor) -> Tensor:
+    """``(b, m, d)`` less its mean over the elements that are ``kept (b, m)``, each then of mean square 1."""
+    share = (kept / kept.sum().clamp(min=1))[:, :, None].to(x.dtype)
+    return normalise(x - (x * share).sum(dim=(0, 1)))
 
 
 @dataclass(frozen=True)
