@@ -55,15 +55,17 @@ class Experiment:
             network: Any = self.model
             for name in ("network", "generator"):
                 network = getattr(network, name, network)
-            mixer = type(network.mixer).__name__
+            mixer = f" with mixer {type(network.mixer).__name__}" if hasattr(network, "mixer") else ""
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
-                f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
-                f"change model.mixer or the objective."
+                f"{type(self.model).__name__}{mixer} can keep to {able} only: "
+                f"change {'model.mixer' if mixer else 'the model'} or the objective."
             )
         if isinstance(self.objective, PrefixLM):
             parts: Any = getattr(self.model, "network", self.model)
-            if isinstance(self.model, Hybrid) or not isinstance(parts.mixer, (Attention, LatentAttention)):
+            if isinstance(self.model, Hybrid) or not isinstance(
+                getattr(parts, "mixer", None), (Attention, LatentAttention)
+            ):
                 what = f"{type(self.model).__name__} with mixer {type(parts.mixer).__name__}"
                 raise UserError(f"objective PrefixLM needs attention, which alone heeds a prefix; this is a {what}.")
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):

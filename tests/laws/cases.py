@@ -146,10 +146,14 @@ def covering(kind: type) -> list[Case]:
     names = list(values)
 
     def fits(chosen: dict[str, int]) -> bool:
+        if legal.unfit(kind, {name: values[name][index] for name, index in chosen.items()}):
+            return False
         if "visibility" not in chosen:
             return True
         visibility = values["visibility"][chosen["visibility"]]
         deciding = [name for name in ("mixer", "network", "generator", "discriminator") if name in values]
+        if visibility not in legal.model_visibilities(walk.baseline(kind)):
+            return False
         open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
         return visibility is not Visibility.OTHERS and all(
             any(visibility in legal.part_visibilities(name, part) for part in parts)

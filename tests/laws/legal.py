@@ -48,9 +48,18 @@ from semagram.mixers import (
     YaRN,
     ZeroSink,
 )
-from semagram.models import Electra, Hybrid, MultiToken, Transformer
+from semagram.models import Electra, Hierarchical, Hourglass, Hybrid, Level, MultiToken, Stage, Transformer
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
+from semagram.models.hierarchical_compress import AttendBack, Pyramid
+from semagram.models.hierarchical_look_up import LookUp
+from semagram.models.hierarchical_losses import NextLatent, Reconstruct
+from semagram.models.hierarchical_merge import GatedAdd, Separable
+from semagram.models.hourglass_back import LookBack, Smoothed, Unfold
+from semagram.models.hourglass_boundaries import AfterSpaces
+from semagram.models.hourglass_boundaries import Fixed as FixedSize
+from semagram.models.hourglass_learnt import Routing, Surprise
+from semagram.models.hourglass_pool import Join, Last, Weigh
 from semagram.models.joins import DepthAttention, GRUGate, Highway, HyperConnections, Plus, Reversible
 from semagram.models.layers import Layers, Letters, Macaron, SandwichOrder
 from semagram.models.residual import Residual
@@ -83,6 +92,8 @@ NARROWED: dict[type, Callable[[Any], bool]] = {
 """Configurations that look back only, of mixers that can do more."""
 COUNTS_SLOTS: set[type] = {Segments}
 """Mixers whose borders are counted from the first slot: padding before a text moves them (what is in it does not)."""
+TWO_LEVELS = (Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH))
+A_STAGE = Stage(boundaries=FixedSize(2), width=WIDTH)
 
 BASELINES: dict[type, Callable[[], Any]] = {
     Sequence: lambda: Sequence(7),
@@ -93,6 +104,11 @@ BASELINES: dict[type, Callable[[], Any]] = {
     MultiToken: lambda: MultiToken(network=Transformer(width=WIDTH, depth=1), ahead=2),
     Electra: lambda: Electra(Transformer(width=WIDTH, depth=1), Transformer(width=24, depth=1), weight=5.0),
     Bert: lambda: Bert(share=0.5, randomised=0.25, shown=0.25),
+    Hierarchical: lambda: Hierarchical(width=WIDTH, depth=2, levels=TWO_LEVELS),
+    Hourglass: lambda: Hourglass(stages=(A_STAGE,), width=WIDTH, depth=1),
+    Level: lambda: Level(factor=4, stride=2, width=WIDTH),
+    Stage: lambda: A_STAGE,
+    AfterSpaces: lambda: AfterSpaces((0,)),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Convolution: lambda: Convolution(kernel=3),
@@ -330,6 +346,58 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (NextToken, "forget"): (0.5,),
     (PrefixLM, "least"): (0.3,),
     (PrefixLM, "most"): (0.5,),
+    (AttendBack, "heads"): (2,),
+    (LookUp, "heads"): (2,),
+    (Level, "factor"): (8,),
+    (Level, "stride"): (1, 4),
+    (Level, "width"): (24,),
+    (Level, "heads"): (2,),
+    (Level, "head_width"): (6,),
+    (Level, "window"): ("full", "none", 2),
+    (Stage, "boundaries"): (Fixed(3), AfterSpaces((0,)), Surprise(0.5)),
+    (Stage, "pool"): (Last(), Weigh(2), Join()),
+    (Stage, "back"): (Unfold(), LookBack(2, 2)),
+    (Stage, "width"): (24,),
+    (Stage, "before"): (0, 2),
+    (Stage, "after"): (0, 2),
+    (Stage, "heads"): (2,),
+    (Stage, "window"): (2, "element"),
+    (AfterSpaces, "ids"): ((1,), (0, 1)),
+    (Surprise, "threshold"): (10.0,),
+    (Hierarchical, "width"): (24,),
+    (Hierarchical, "depth"): (1, 3),
+    (Hierarchical, "levels"): (
+        (Level(width=WIDTH, window=2), Level(factor=2, width=12, heads=2), Level(factor=4, stride=4, width=WIDTH)),
+        (Level(width=WIDTH, window="none"), Level(factor=4, width=WIDTH, window="full")),
+        (Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH, window="full")),
+    ),
+    (Hierarchical, "predicting"): (1,),
+    (Hierarchical, "into"): ("all", (0, 1)),
+    (Hierarchical, "merge"): (GatedAdd(), LookUp(2, 2), Separable()),
+    (Hierarchical, "compress"): (AttendBack(2), Pyramid(8)),
+    (Hierarchical, "sharpness"): (None, 4.0),
+    (Hierarchical, "feedforward"): (Gated(1.5),),
+    (Hierarchical, "norm"): (LayerNorm(),),
+    (Hierarchical, "end_norm"): (RMSNorm(gain=True),),
+    (Hierarchical, "shift"): (None,),
+    (Hierarchical, "dropout"): (0.5,),
+    (Hierarchical, "logit_cap"): (None, 2.0),
+    (Hierarchical, "losses"): ((NextLatent(), Reconstruct()),),
+    (Hourglass, "stages"): (
+        (Stage(Fixed(3), Join(), Unfold(), width=WIDTH, before=0, window="element"),),
+        (Stage(AfterSpaces((0,)), Weigh(2), LookBack(2, 2), width=WIDTH, heads=2, window=2),),
+        (Stage(Surprise(0.5), Last(), width=WIDTH, after=0),),
+        (Stage(Routing(), Last(), Smoothed(), width=WIDTH), Stage(Fixed(2), Join(), Unfold(), width=12, heads=2)),
+    ),
+    (Hourglass, "width"): (24,),
+    (Hourglass, "depth"): (0, 2),
+    (Hourglass, "heads"): (2,),
+    (Hourglass, "sharpness"): (None, 4.0),
+    (Hourglass, "feedforward"): (Gated(1.5),),
+    (Hourglass, "norm"): (LayerNorm(),),
+    (Hourglass, "shift"): (None,),
+    (Hourglass, "dropout"): (0.5,),
+    (Hourglass, "logit_cap"): (None, 2.0),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -485,6 +553,46 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Bert, {"share": 0.0}, "above 0"),
     (Bert, {"randomised": 1.0}, "not including, 1"),
     (Bert, {"randomised": 0.5, "shown": 0.5}, "leave cells"),
+    (Level, {"factor": 0}, "at least 1"),
+    (Level, {"factor": 4, "stride": 3}, "divide its factor 4"),
+    (Level, {"width": 10, "heads": 4}, "divisible by heads"),
+    (Level, {"head_width": 5}, "even"),
+    (Level, {"window": 0}, "at least 1"),
+    (Level, {"multiple": 0.0}, "above 0"),
+    (Level, {"window": "none", "attention_norm": LayerNorm()}, "no attention"),
+    (Hierarchical, {"depth": 0}, "at least 1"),
+    (Hierarchical, {"predicting": 2}, "number of a level"),
+    (Hierarchical, {"into": (1,)}, "hold the predicting level"),
+    (Hierarchical, {"into": (0, 0)}, "different numbers"),
+    (Hierarchical, {"pooled": True, "predicting": 1}, "reads all levels"),
+    (Hierarchical, {"levels": (), "pooled": True}, "needs more levels"),
+    (Hierarchical, {"levels": (Level(),), "merge": GatedAdd()}, "needs more levels"),
+    (Hierarchical, {"levels": (Level(),), "losses": (NextLatent(),)}, "factor above 1"),
+    (Hierarchical, {"sharpness": 0.0}, "above 0"),
+    (Hierarchical, {"dropout": 1.0}, "not including, 1"),
+    (Hierarchical, {"logit_cap": 0.0}, "above 0"),
+    (AttendBack, {"heads": 0}, "at least 1"),
+    (Pyramid, {"hidden": 0}, "at least 1"),
+    (LookUp, {"last": 0}, "at least 1"),
+    (Separable, {"kernel": 0}, "at least 1"),
+    (NextLatent, {"weight": 0.0}, "above 0"),
+    (Stage, {"width": 10}, "even width"),
+    (Stage, {"before": -1}, "at least 0"),
+    (Stage, {"window": 0}, "at least 1"),
+    (Stage, {"boundaries": AfterSpaces((0,)), "window": "element"}, "needs Fixed"),
+    (Stage, {"before": 0, "after": 0, "window": 3}, "no window"),
+    (Hourglass, {"width": 10}, "even width"),
+    (Hourglass, {"sharpness": 0.0}, "above 0"),
+    (Hourglass, {"dropout": 1.0}, "not including, 1"),
+    (Hourglass, {"logit_cap": 0.0}, "above 0"),
+    (FixedSize, {"size": 1}, "at least 2"),
+    (AfterSpaces, {"ids": ()}, "at least 0"),
+    (Surprise, {"threshold": 0.0}, "above 0"),
+    (Surprise, {"rank": 0}, "at least 1"),
+    (Routing, {"ratio": 1.0}, "above 1"),
+    (Routing, {"weight": 0.0}, "above 0"),
+    (Weigh, {"heads": 0}, "at least 1"),
+    (LookBack, {"last": 0}, "at least 1"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
@@ -495,6 +603,25 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
 def refused(kind: type, name: str, value: object) -> bool:
     """True when ``name=value`` alone is listed in ``REFUSED`` for this class."""
     return any(kind is k and given == {name: value} for k, given, _ in REFUSED)
+
+
+def _levels_unfit(given: dict[str, Any]) -> bool:
+    """The head reads one level or all; shared weights need one width; without attention only the shift looks back."""
+    levels = given.get("levels", ())
+    return (
+        bool(given.get("pooled") and given.get("predicting"))
+        or bool(given.get("shared_attention") and len({level.width for level in levels}) > 1)
+        or (not given.get("half_shift", True) and any(level.window == "none" for level in levels))
+    )
+
+
+UNFIT: dict[type, Callable[[dict[str, Any]], bool]] = {Hierarchical: _levels_unfit}
+"""Values of several fields that must be refused together (``given``: some of a model's fields)."""
+
+
+def unfit(kind: type, given: dict[str, Any]) -> bool:
+    """True when these values of fields may not stand together."""
+    return kind in UNFIT and UNFIT[kind](given)
 
 
 def visibilities(mixer: Any) -> set[Visibility]:

@@ -35,7 +35,7 @@ COMPILED: list[Any] = [(slot, walk.baseline(kind)) for slot, union in SLOTS.item
 @pytest.mark.parametrize(("slot", "config"), COMPILED, ids=[type(c).__name__ for _, c in COMPILED])
 @pytest.mark.filterwarnings("ignore")
 def test_every_part_compiles_in_one_graph(slot: str, config: Any, count) -> None:
-    for model in hosted(slot, config):
+    for model in hosted(slot, config)[:1]:  # a part is the same part in every model; models are compiled by their tests
         model = walk.replaced(model, "depth", 1) if hasattr(model, "depth") else model
         able = sorted(legal.model_visibilities(model), key=lambda v: v.name)
         for visibility in able if slot == "mixer" else able[:1]:

@@ -8,11 +8,11 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import blocks, networks, training
+from laws.planted import blocks, hierarchies, networks, training
 from laws.planted.judged import OPTION, laws_broken
 from laws.planted.networks import CLEAN, Planted, planted
 
-FAULTS = [*networks.FAULTS, *blocks.FAULTS, *training.FAULTS]
+FAULTS = [*networks.FAULTS, *blocks.FAULTS, *hierarchies.FAULTS, *training.FAULTS]
 SOUND = [*CLEAN, *blocks.CLEAN]
 
 

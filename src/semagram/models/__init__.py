@@ -11,6 +11,9 @@ from semagram.models.electra import Electra
 from semagram.models.encoder import Encoder
 from semagram.models.encoder_decoder import EncoderDecoder
 from semagram.models.encodings import Encoding
+from semagram.models.hierarchical import Hierarchical
+from semagram.models.hierarchical_level import Level
+from semagram.models.hourglass import Hourglass, Stage
 from semagram.models.hybrid import Hybrid
 from semagram.models.multi_token import MultiToken
 from semagram.models.multistream import MultiStream
@@ -20,7 +23,7 @@ from semagram.models.transformer import Transformer
 from semagram.models.vectors import VectorEncoder
 from semagram.models.vision import Vision
 
-Model = Transformer | Hybrid | MultiToken | Electra
+Model = Transformer | Hybrid | MultiToken | Electra | Hierarchical | Hourglass
 
 ByHand = Decoder | EncoderDecoder | Classifier | CrossStack | Continuous | MultiStream
 """Models beside those of texts."""
@@ -36,11 +39,15 @@ __all__ = [
     "Encoder",
     "EncoderDecoder",
     "Encoding",
+    "Hierarchical",
+    "Hourglass",
     "Hybrid",
+    "Level",
     "Model",
     "MultiStream",
     "MultiToken",
     "Perceiver",
+    "Stage",
     "Transformer",
     "VectorEncoder",
     "Vision",
