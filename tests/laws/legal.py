@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
+from semagram.feedforward import MLP, Gated, LayerNorm, Piecewise, RMSNorm
+from semagram.feedforward import basis as bases
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
+from semagram.mixers import Attention, Convolution, NoPositions, Rotary, SelectiveScan, StateSpace, TokenShift
 from semagram.models import Hybrid, Transformer
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
@@ -25,6 +26,8 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
     TokenShift: {CAUSAL, FULL},
+    StateSpace: {CAUSAL},
+    SelectiveScan: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -36,7 +39,10 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
+    Piecewise: lambda: Piecewise(basis=bases.Continuous(order=2, segments=2)),
     Convolution: lambda: Convolution(kernel=3),
+    StateSpace: lambda: StateSpace(heads=2, expand=1.0, state=4, kernel=3),
+    SelectiveScan: lambda: SelectiveScan(expand=1.0, state=3, rank=2, kernel=3),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
     BPE: lambda: BPE(vocabulary_size=260),
@@ -88,11 +94,28 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    # One of each basis: their own fields are walked in tests/feedforward, so that the pairs stay few.
+    (Piecewise, "basis"): (bases.Discontinuous(1, 2), bases.BSpline(2, 3), bases.Constant(3)),
+    (Piecewise, "hidden"): ((1.5,),),
+    (StateSpace, "heads"): (4,),
+    (StateSpace, "expand"): (1.5,),
+    (StateSpace, "state"): (3,),
+    (StateSpace, "kernel"): (1,),
+    (StateSpace, "links"): (bases.Continuous(1, 2),),
+    (SelectiveScan, "expand"): (1.5,),
+    (SelectiveScan, "state"): (2,),
+    (SelectiveScan, "rank"): (None, 3),
+    (SelectiveScan, "kernel"): (1,),
+    (SelectiveScan, "links"): (bases.Continuous(1, 2),),
 }
 """Values for fields whose neighbours must fit other fields."""
 
-ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds")}
-"""Fields that do not reach the network (folds cut the training text): the tests of their own shelf ask after them."""
+ASKED_ELSEWHERE: set[tuple[type, str]] = {
+    (Hybrid, "folds"),
+    (Piecewise, "frugal"),
+}
+"""Fields that do not reach the network (folds cut the training text) or not its numbers (frugal saves memory): the
+tests of their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
@@ -108,8 +131,19 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"sharpness": 0.0}, "above 0"),
     (Rotary, {"base": 1.0}, "above 1"),
     (Convolution, {"kernel": 0}, "at least 1"),
+    (StateSpace, {"heads": 0}, "at least 1"),
+    (StateSpace, {"expand": 0.0}, "above 0"),
+    (StateSpace, {"state": 0}, "at least 1"),
+    (StateSpace, {"kernel": 0}, "at least 1"),
+    (StateSpace, {"links": bases.Constant(surrogate=False)}, "surrogate"),
+    (SelectiveScan, {"rank": 0}, "at least 1"),
+    (SelectiveScan, {"expand": -1.0}, "above 0"),
+    (SelectiveScan, {"state": 0}, "at least 1"),
+    (SelectiveScan, {"kernel": 0}, "at least 1"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),
+    (Piecewise, {"hidden": (2.0, 0.0)}, "above 0"),
+    (Piecewise, {"basis": bases.Constant(surrogate=False)}, "surrogate"),
     (RMSNorm, {"epsilon": -1.0}, "above 0"),
     (RMSNorm, {"epsilon": 0.0}, "above 0"),
     (LayerNorm, {"epsilon": 0.0}, "above 0"),

@@ -21,7 +21,17 @@ from semagram.config import members
 from semagram.feedforward import Feedforward, mlp, norms
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Mixer, Rotary, attention, convolution, rotary, token_shift
+from semagram.mixers import (
+    Attention,
+    Mixer,
+    Rotary,
+    attention,
+    convolution,
+    rotary,
+    selective_scan,
+    state_space,
+    token_shift,
+)
 
 ODD = [(1, 1), (2, 3), (3, 7), (1, 13), (5, 2)]
 """(b, n)."""
@@ -153,6 +163,28 @@ def test_rotary_knows_distance_alone() -> None:
     moved = mixer(x, Geometry(coords + 100, torch.arange(6), Visibility.CAUSAL))
     spread = mixer(x, Geometry(coords * 2, torch.arange(6), Visibility.CAUSAL))
     assert close(moved, out, 1e-4) and not close(spread, out, 1e-3)
+
+
+@pytest.mark.parametrize(("b", "n"), [*ODD, (2, 37), (1, 70)])
+def test_state_space_in_chunks_is_its_recurrence(b: int, n: int, count) -> None:
+    torch.manual_seed(0)
+    x, decays = torch.randn(b, n, 3, 5), -torch.rand(b, n, 3)
+    for chunk in (1, 4, 32):
+        compared(
+            lambda *a, c=chunk: state_space.chunked(*a, chunk=c)[0], state_space.reference,
+            x, decays, torch.randn(b, n, 6), torch.randn(b, n, 6),
+        )  # fmt: skip
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), [*ODD, (2, 16), (2, 37)])
+def test_selective_scan_is_its_recurrence(b: int, n: int, count) -> None:
+    torch.manual_seed(0)
+    compared(
+        selective_scan.scan, selective_scan.reference,
+        torch.randn(b, n, 5), torch.rand(b, n, 5), -torch.rand(5, 3) * 2, torch.randn(b, n, 3), torch.randn(b, n, 3),
+    )  # fmt: skip
+    count("fast paths against their references, values and gradients")
 
 
 @pytest.mark.parametrize("union", [Mixer, Feedforward], ids=["Mixer", "Feedforward"])
