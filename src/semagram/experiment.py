@@ -46,16 +46,17 @@ class Experiment:
             raise UserError(
                 f"objective {type(self.objective).__name__} trains for {asked.name} visibility, but writing "
                 f"{type(self.writing).__name__} needs {written.name}: "
-                f"use NextToken with RankByRank, or Masked with Unmasking."
+                f"use NextToken with RankByRank, Masked with Unmasking, or Centred with CellularAutomaton."
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
             network = self.model.network if isinstance(self.model, Hybrid) else self.model
-            mixer = type(network.mixer).__name__
+            mixer = getattr(network, "mixer", None)
+            carrying = "" if mixer is None else f" with mixer {type(mixer).__name__}"
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
-                f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
-                f"change model.mixer or the objective."
+                f"{type(self.model).__name__}{carrying} can keep to {able} only: "
+                f"change {'the model' if mixer is None else 'model.mixer'} or the objective."
             )
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
             raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")

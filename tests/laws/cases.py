@@ -123,6 +123,8 @@ def covering(kind: type) -> list[Case]:
         visibility = values["visibility"][chosen["visibility"]]
         deciding = [name for name in ("mixer", "network") if name in values]
         open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
+        if not deciding:
+            return visibility in legal.model_visibilities(walk.baseline(kind))
         return visibility is not Visibility.OTHERS and all(
             any(visibility in legal.part_visibilities(name, part) for part in parts)
             for name, parts in open_or_chosen.items()

@@ -13,8 +13,8 @@ from semagram.feedforward import MLP, Gated, LayerNorm, Piecewise, RMSNorm
 from semagram.feedforward import basis as bases
 from semagram.layouts import Grid, Sequence, Streams, Visibility
 from semagram.mixers import Attention, Convolution, NoPositions, Rotary, SelectiveScan, StateSpace, TokenShift
-from semagram.models import Hybrid, Transformer
-from semagram.predictors import Unmasking
+from semagram.models import Hybrid, Transformer, Window
+from semagram.predictors import CellularAutomaton, Unmasking
 from semagram.text.tokenizers import BPE
 
 CAUSAL, FULL, OTHERS = Visibility.CAUSAL, Visibility.FULL, Visibility.OTHERS
@@ -39,6 +39,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
+    Window: lambda: Window(context=3, width=WIDTH),
     Piecewise: lambda: Piecewise(basis=bases.Continuous(order=2, segments=2)),
     Convolution: lambda: Convolution(kernel=3),
     StateSpace: lambda: StateSpace(heads=2, expand=1.0, state=4, kernel=3),
@@ -94,9 +95,15 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    (CellularAutomaton, "share"): (0.5,),
+    (CellularAutomaton, "temperature"): (1.0,),
     # One of each basis: their own fields are walked in tests/feedforward, so that the pairs stay few.
     (Piecewise, "basis"): (bases.Discontinuous(1, 2), bases.BSpline(2, 3), bases.Constant(3)),
     (Piecewise, "hidden"): ((1.5,),),
+    (Window, "context"): (1, 2),
+    (Window, "width"): (9,),
+    (Window, "hidden"): (0, 2),
+    (Window, "links"): (None, bases.Discontinuous(1, 2)),
     (StateSpace, "heads"): (4,),
     (StateSpace, "expand"): (1.5,),
     (StateSpace, "state"): (3,),
@@ -131,6 +138,14 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"sharpness": 0.0}, "above 0"),
     (Rotary, {"base": 1.0}, "above 1"),
     (Convolution, {"kernel": 0}, "at least 1"),
+    (Window, {"context": 0}, "at least 1"),
+    (Window, {"width": 0}, "at least 1"),
+    (Window, {"hidden": -1}, "at least 0"),
+    (Window, {"links": bases.Constant(surrogate=False)}, "surrogate"),
+    (CellularAutomaton, {"steps": -1}, "at least 0"),
+    (CellularAutomaton, {"share": 0.0}, "above 0"),
+    (CellularAutomaton, {"share": 1.5}, "at most 1"),
+    (CellularAutomaton, {"temperature": -1.0}, "at least 0"),
     (StateSpace, {"heads": 0}, "at least 1"),
     (StateSpace, {"expand": 0.0}, "above 0"),
     (StateSpace, {"state": 0}, "at least 1"),

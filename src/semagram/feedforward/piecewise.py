@@ -83,9 +83,11 @@ class PiecewiseLayer(nn.Module):
             PiecewiseLinear(a, b, config.basis, START, frugal=config.frugal) for a, b in itertools.pairwise(widths)
         )
 
-    def output_projections(self) -> list[nn.Module]:
+    def output_projections(self) -> list[PiecewiseLinear]:
         """The layer that writes into the residual stream."""
-        return [self.layers[-1]]
+        last = self.layers[-1]
+        assert isinstance(last, PiecewiseLinear)
+        return [last]
 
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""

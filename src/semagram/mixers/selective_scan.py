@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
 from semagram.feedforward.basis import Basis
+from semagram.feedforward.piecewise import PiecewiseProjection
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.convolution import shifted_sum
@@ -76,7 +77,7 @@ class SelectiveScanMixer(nn.Module):
         self.skip = nn.Parameter(torch.ones(inner))
         self.outward = projection(inner, width, config.links)
 
-    def output_projections(self) -> list[nn.Module]:
+    def output_projections(self) -> list[nn.Linear | PiecewiseProjection]:
         """The projection that writes into the residual stream."""
         return [self.outward]
 

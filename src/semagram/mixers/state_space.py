@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.feedforward.basis import Basis
 from semagram.feedforward.norms import normalise
-from semagram.feedforward.piecewise import check_inner
+from semagram.feedforward.piecewise import PiecewiseProjection, check_inner
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.convolution import shifted_sum
@@ -98,7 +98,7 @@ class StateSpaceMixer(nn.Module):
         self.gain = nn.Parameter(torch.ones(inner))
         self.outward = projection(inner, width, config.links)
 
-    def output_projections(self) -> list[nn.Module]:
+    def output_projections(self) -> list[nn.Linear | PiecewiseProjection]:
         """The projection that writes into the residual stream."""
         return [self.outward]
 

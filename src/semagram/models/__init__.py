@@ -2,7 +2,12 @@
 
 from semagram.models.hybrid import Hybrid
 from semagram.models.transformer import Transformer
+from semagram.models.window import Window
 
-Model = Transformer | Hybrid
+Model = (
+    Transformer
+    | Hybrid
+    | Window
+)  # fmt: skip
 
-__all__ = ["Hybrid", "Model", "Transformer"]
+__all__ = ["Hybrid", "Model", "Transformer", "Window"]
