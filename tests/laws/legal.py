@@ -12,7 +12,18 @@ from typing import Any
 from semagram.feedforward import MLP, Gated, LayerNorm, Piecewise, RMSNorm
 from semagram.feedforward import basis as bases
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary, SelectiveScan, StateSpace, TokenShift
+from semagram.mixers import (
+    Attention,
+    Convolution,
+    NoPositions,
+    Rotary,
+    SelectiveScan,
+    SparseConvolution,
+    StateSpace,
+    TailFocus,
+    TokenShift,
+    Tree,
+)
 from semagram.models import Hybrid, Transformer, Window
 from semagram.predictors import CellularAutomaton, Unmasking
 from semagram.text.tokenizers import BPE
@@ -28,6 +39,9 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     TokenShift: {CAUSAL, FULL},
     StateSpace: {CAUSAL},
     SelectiveScan: {CAUSAL},
+    TailFocus: {CAUSAL},
+    Tree: {CAUSAL},
+    SparseConvolution: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -43,6 +57,9 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Piecewise: lambda: Piecewise(basis=bases.Continuous(order=2, segments=2)),
     Convolution: lambda: Convolution(kernel=3),
     StateSpace: lambda: StateSpace(heads=2, expand=1.0, state=4, kernel=3),
+    TailFocus: lambda: TailFocus(kernels=(2, 2), strides=(2, 2), focus=(2, 1, 1)),
+    Tree: lambda: Tree(levels=2),
+    SparseConvolution: lambda: SparseConvolution(kernel=2, levels=2),
     SelectiveScan: lambda: SelectiveScan(expand=1.0, state=3, rank=2, kernel=3),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
@@ -109,6 +126,15 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (StateSpace, "state"): (3,),
     (StateSpace, "kernel"): (1,),
     (StateSpace, "links"): (bases.Continuous(1, 2),),
+    (TailFocus, "kernels"): ((3, 1),),
+    (TailFocus, "strides"): ((2, 1),),
+    (TailFocus, "focus"): ((0, 0, 2),),
+    (TailFocus, "links"): (bases.Continuous(1, 2),),
+    (Tree, "levels"): (1, 3),
+    (Tree, "links"): (bases.Continuous(1, 2),),
+    (SparseConvolution, "kernel"): (3,),
+    (SparseConvolution, "levels"): (1,),
+    (SparseConvolution, "links"): (bases.Continuous(1, 2),),
     (SelectiveScan, "expand"): (1.5,),
     (SelectiveScan, "state"): (2,),
     (SelectiveScan, "rank"): (None, 3),
@@ -151,6 +177,15 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (StateSpace, {"state": 0}, "at least 1"),
     (StateSpace, {"kernel": 0}, "at least 1"),
     (StateSpace, {"links": bases.Constant(surrogate=False)}, "surrogate"),
+    (TailFocus, {"kernels": (4,), "strides": (4, 4)}, "a kernel and a stride a level"),
+    (TailFocus, {"focus": (8, 8)}, "one focus more"),
+    (TailFocus, {"focus": (0, 0, 0)}, "not 0 everywhere"),
+    (TailFocus, {"focus": (4, 4, 0)}, "read by nobody"),
+    (TailFocus, {"kernels": (0, 4)}, "at least 1"),
+    (TailFocus, {"strides": (4, 0)}, "at least 1"),
+    (Tree, {"levels": 0}, "at least 1"),
+    (SparseConvolution, {"kernel": 1}, "at least 2"),
+    (SparseConvolution, {"levels": 0}, "at least 1"),
     (SelectiveScan, {"rank": 0}, "at least 1"),
     (SelectiveScan, {"expand": -1.0}, "above 0"),
     (SelectiveScan, {"state": 0}, "at least 1"),

@@ -19,6 +19,7 @@ from laws import walk
 from laws.stepping import close, gap
 from semagram.config import members
 from semagram.feedforward import Feedforward, mlp, norms
+from semagram.feedforward.basis import Continuous
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import (
@@ -29,8 +30,10 @@ from semagram.mixers import (
     convolution,
     rotary,
     selective_scan,
+    sparse_convolution,
     state_space,
     token_shift,
+    tree,
 )
 
 ODD = [(1, 1), (2, 3), (3, 7), (1, 13), (5, 2)]
@@ -183,6 +186,32 @@ def test_selective_scan_is_its_recurrence(b: int, n: int, count) -> None:
     compared(
         selective_scan.scan, selective_scan.reference,
         torch.randn(b, n, 5), torch.rand(b, n, 5), -torch.rand(5, 3) * 2, torch.randn(b, n, 3), torch.randn(b, n, 3),
+    )  # fmt: skip
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+@pytest.mark.parametrize("links", [None, Continuous(2, 2)], ids=["linear", "functions"])
+def test_a_tree_is_its_recursion(b: int, n: int, links: Any, count) -> None:
+    torch.manual_seed(0)
+    mixer: Any = tree.Tree(levels=3, links=links).build(5)
+
+    def slow(x: Tensor) -> Tensor:
+        roots = [[tree.reference(mixer, [*row[: t + 1]], 3) for t in range(n)] for row in x]
+        return mixer.outward(torch.stack([torch.stack(row) for row in roots]))
+
+    compared(lambda x: mixer(x, geometry(n, Visibility.CAUSAL)), slow, torch.randn(b, n, 5))
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_a_sparse_convolution_is_torchs(b: int, n: int, kernel: int, count) -> None:
+    torch.manual_seed(0)
+    mixer: Any = sparse_convolution.SparseConvolution(kernel=kernel, levels=3).build(5)
+    compared(
+        lambda x: mixer(x, geometry(n, Visibility.CAUSAL)), lambda x: sparse_convolution.reference(mixer, x),
+        torch.randn(b, n, 5),
     )  # fmt: skip
     count("fast paths against their references, values and gradients")
 

@@ -21,9 +21,10 @@ from semagram.objectives import Centred, NextToken
 from semagram.predictors import AutomatonPredictor, CellularAutomaton, RankByRank, predictor_of
 
 V = 5
+LINE = Sequence(6)
 
 
-def predictor(layout: Any = Sequence(6), **fields: Any) -> AutomatonPredictor:
+def predictor(layout: Any = LINE, **fields: Any) -> AutomatonPredictor:
     torch.manual_seed(0)
     network = shaken(Window(context=2, width=9).build(V, layout, Visibility.OTHERS)).eval()
     found = predictor_of(network, layout, CellularAutomaton(**fields))
@@ -124,11 +125,11 @@ def test_what_has_no_likelihood_is_refused_with_the_reason() -> None:
 
 
 def test_triples_that_do_not_fit_are_refused_when_built() -> None:
-    with pytest.raises(UserError, match="Centred trains for OTHERS.*RankByRank needs CAUSAL.*CellularAutomaton"):
+    with pytest.raises(UserError, match=r"Centred trains for OTHERS.*RankByRank needs CAUSAL.*CellularAutomaton"):
         Experiment(objective=Centred(), writing=RankByRank())
-    with pytest.raises(UserError, match="NextToken trains for CAUSAL.*CellularAutomaton needs OTHERS"):
+    with pytest.raises(UserError, match=r"NextToken trains for CAUSAL.*CellularAutomaton needs OTHERS"):
         Experiment(objective=NextToken(), writing=CellularAutomaton(), model=Window())
-    with pytest.raises(UserError, match="needs OTHERS visibility, but a Transformer with mixer Attention"):
+    with pytest.raises(UserError, match=r"needs OTHERS visibility, but a Transformer with mixer Attention"):
         Experiment(objective=Centred(), writing=CellularAutomaton(), model=Transformer())
     Experiment(objective=Centred(), writing=CellularAutomaton(), model=Window())
 

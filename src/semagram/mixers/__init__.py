@@ -4,8 +4,11 @@ from semagram.mixers.attention import Attention
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.selective_scan import SelectiveScan
+from semagram.mixers.sparse_convolution import SparseConvolution
 from semagram.mixers.state_space import StateSpace
+from semagram.mixers.tail_focus import TailFocus
 from semagram.mixers.token_shift import TokenShift
+from semagram.mixers.tree import Tree
 
 Mixer = (
     Attention
@@ -13,6 +16,9 @@ Mixer = (
     | TokenShift
     | StateSpace
     | SelectiveScan
+    | TailFocus
+    | Tree
+    | SparseConvolution
 )  # fmt: skip
 
 __all__ = [
@@ -22,6 +28,9 @@ __all__ = [
     "NoPositions",
     "Rotary",
     "SelectiveScan",
+    "SparseConvolution",
     "StateSpace",
+    "TailFocus",
     "TokenShift",
+    "Tree",
 ]

@@ -1,5 +1,5 @@
-"""A cellular automaton of letters: each is guessed from five on either side, then the whole line is rewritten, again and
-again (the seed's centred model). Its loss is a pseudo-likelihood and is never set beside a score.
+"""A cellular automaton of letters: each is guessed from five on either side, then the whole line is rewritten, again
+and again (the seed's centred model). Its loss is a pseudo-likelihood and is never set beside a score.
 
 Try ``semagram automaton RUN --text "The monster awakes" --steps 10 --every`` when it is trained.
 """
