@@ -40,8 +40,8 @@ def strided(mixer: Any, config: TailFocus, window: Tensor) -> Tensor:
     [
         TailFocus((3, 2), (2, 3), (2, 1, 2)),
         TailFocus((2,), (2,), (0, 3)),
-        TailFocus((4, 2, 2), (2, 1, 2), (1, 0, 0, 1)),
-        TailFocus((2, 2), (3, 2), (5, 2, 1)),
+        TailFocus((4, 2, 2), (2, 1, 2), (1, 0, 0, 2)),
+        TailFocus((2, 2), (3, 1), (5, 2, 1)),
         TailFocus((), (), (3,)),
     ],
     ids=str,

@@ -51,6 +51,11 @@ class TailFocus:
             )
         if self.focus[-1] == 0:
             raise UserError(f"the last level of tail focus is read by nobody, its focus being 0: {self.focus}.")
+        if self.focus[-1] == 1 and self.strides and self.strides[-1] != 1:
+            raise UserError(
+                f"the last stride of tail focus, {self.strides[-1]}, cannot act: one column of the last level is read "
+                f"(focus {self.focus}), so there is no next. Make it 1, or read more columns."
+            )
         check_levels(len(self.focus), self.reach, self.links)
 
     @property
