@@ -11,7 +11,6 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from semagram.experiment import Experiment
 from semagram.models import Hybrid
 from semagram.models.contract import Network
 from semagram.models.hybrid import HybridNetwork
-from semagram.predictors import AutomatonPredictor, predictor_of
+from semagram.predictors import predictor_of
 from semagram.predictors.contract import Predictor
 from semagram.predictors.experts import Experts
 from semagram.predictors.hybrid import Informed
@@ -138,43 +137,6 @@ class TrainedModel:
             new = self.tokenizer.decode(written[row][len(encoded[row]) :])
             texts.append(text + (new.split(stop)[0] if stop else new))
         return texts[0] if isinstance(prompt, str) and samples == 1 else texts
-
-    def automaton(
-        self,
-        text: str = "",
-        *,
-        length: int | None = None,
-        steps: int | None = None,
-        share: float | None = None,
-        temperature: float | None = None,
-        seed: int = 0,
-    ) -> list[str]:
-        """The page and what it is after each step of the cellular automaton; ``UserError`` unless trained with Centred.
-
-        ``text`` is the first page; empty: ``length`` random tokens (none: as many as a canvas of training). The other
-        fields are those of the experiment's ``writing`` where they are None.
-        """
-        predictor = self.predictor
-        if not isinstance(predictor, AutomatonPredictor):
-            raise UserError(
-                f"the model was trained with {type(self.experiment.objective).__name__}, not Centred, so it cannot "
-                f"rewrite a page as a cellular automaton: use 'semagram generate'."
-            )
-        asked = {"steps": steps, "share": share, "temperature": temperature}
-        writing = replace(predictor.writing, **{name: value for name, value in asked.items() if value is not None})
-        if text and length is not None:
-            raise UserError(f"length {length} is for a random page, and a text was given: leave one of them out.")
-        generator = torch.Generator().manual_seed(seed)
-        count = length if length is not None else self.experiment.layout.count
-        if count < 1:
-            raise UserError(f"length must be at least 1, got {count}.")
-        ids = (
-            torch.from_numpy(self.encode(text).astype(np.int64))
-            if text
-            else torch.randint(0, predictor.vocabulary_size, (count,), generator=generator)
-        )
-        pages = replace(predictor, writing=writing).pages(ids[None], seed)
-        return [self.tokenizer.decode(page[0].numpy(), partial=True) for page in pages]
 
     def score(self, text: str) -> Score:
         """Nats and bits of ``text``, read in the same windows that ``compress`` reads."""

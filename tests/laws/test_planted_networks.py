@@ -8,11 +8,12 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import networks, training
+from laws.planted import networks, polynomials, training
 from laws.planted.judged import OPTION, laws_broken
-from laws.planted.networks import CLEAN, Planted, planted
+from laws.planted.networks import Planted, planted
 
-FAULTS = [*networks.FAULTS, *training.FAULTS]
+FAULTS = [*networks.FAULTS, *training.FAULTS, *polynomials.FAULTS]
+CLEAN = [*networks.CLEAN, *polynomials.CLEAN]
 
 
 @pytest.mark.parametrize("subject", CLEAN, ids=[str(i) for i in range(len(CLEAN))])

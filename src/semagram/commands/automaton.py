@@ -39,9 +39,12 @@ def run(arguments: list[str]) -> int:
     """The command."""
     options = parse(Automaton, arguments, "semagram automaton")
     from semagram.trained import load
+    from semagram.verbs.rewrite import rewrite
 
     model = load(options.run)
-    pages = model.automaton(
+    pages = rewrite(
+        model.predictor,
+        model.tokenizer,
         options.text,
         length=options.length,
         steps=options.steps,

@@ -21,6 +21,7 @@ from semagram.training.budget import Budget
 from semagram.training.progress import Watcher, watcher
 from semagram.training.tokenised import TokenisedText
 from semagram.verbs.determinism import held_still
+from semagram.verbs.rewrite import rewrite
 from semagram.verbs.score import Score
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def carry_out(
 def written(model: TrainedModel, tokens: int, seed: int = 0) -> str:
     """A sample: of a centred model, what the automaton makes of random tokens."""
     if model.experiment.objective.loss_kind == "pseudo_nll":
-        return model.automaton(seed=seed)[-1]
+        return rewrite(model.predictor, model.tokenizer, seed=seed)[-1]
     return str(model.generate("", tokens, seed=seed))
 
 
