@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a model on your text",
     "generate": "continue a prompt with a trained model",
     "score": "nats and bits per character of a text under a trained model",
+    "automaton": "rewrite a text cell by cell, again and again, with a centred model",
     "compress": "code a text into a file with a trained model's predictions",
     "decompress": "rebuild the text from such a file",
     "audit": "look for leaks in a trained model: does every score decode, does anything see the future",

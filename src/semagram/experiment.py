@@ -48,7 +48,7 @@ class Experiment:
             raise UserError(
                 f"objective {type(self.objective).__name__} trains for {asked.name} visibility, but writing "
                 f"{type(self.writing).__name__} needs {written.name}: "
-                f"use NextToken with RankByRank, or Masked or Bert with Unmasking."
+                f"use NextToken with RankByRank, Masked or Bert with Unmasking, or Centred with CellularAutomaton."
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"

@@ -155,6 +155,8 @@ def covering(kind: type) -> list[Case]:
         if visibility not in legal.model_visibilities(walk.baseline(kind)):
             return False
         open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
+        if not deciding:
+            return visibility in legal.model_visibilities(walk.baseline(kind))
         return visibility is not Visibility.OTHERS and all(
             any(visibility in legal.part_visibilities(name, part) for part in parts)
             for name, parts in open_or_chosen.items()

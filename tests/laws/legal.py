@@ -19,9 +19,11 @@ from semagram.feedforward import (
     Experts,
     Gated,
     LayerNorm,
+    Piecewise,
     RMSNorm,
     ScaleNorm,
 )
+from semagram.feedforward import basis as bases
 from semagram.layouts import Grid, Sequence, Streams, Visibility
 from semagram.mixers import (
     ALiBi,
@@ -40,15 +42,21 @@ from semagram.mixers import (
     OutputGate,
     Rotary,
     Segments,
+    SelectiveScan,
     Sigmoid,
+    SparseConvolution,
+    StateSpace,
+    TailFocus,
     TokenShift,
     TopK,
+    Tree,
     ValueResidual,
     Window,
     YaRN,
     ZeroSink,
 )
 from semagram.models import Electra, Hierarchical, Hourglass, Hybrid, Level, MultiToken, Stage, Transformer
+from semagram.models import Window as WindowModel
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
 from semagram.models.hierarchical_compress import AttendBack, Pyramid
@@ -67,7 +75,7 @@ from semagram.models.scales import Fixed, LayerScale, ReZero
 from semagram.models.scales import Gate as ConditionGate
 from semagram.models.skips import Reinjection, UNetSkips
 from semagram.objectives import Bert, NextToken, PrefixLM
-from semagram.predictors import Unmasking
+from semagram.predictors import CellularAutomaton, Unmasking
 from semagram.text.tokenizers import BPE
 
 CAUSAL, FULL, OTHERS = Visibility.CAUSAL, Visibility.FULL, Visibility.OTHERS
@@ -81,6 +89,11 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     LatentAttention: {CAUSAL, FULL},
     TokenShift: {CAUSAL, FULL},
     Segments: {CAUSAL},
+    StateSpace: {CAUSAL},
+    SelectiveScan: {CAUSAL},
+    TailFocus: {CAUSAL},
+    Tree: {CAUSAL},
+    SparseConvolution: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -111,8 +124,15 @@ BASELINES: dict[type, Callable[[], Any]] = {
     AfterSpaces: lambda: AfterSpaces((0,)),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
+    WindowModel: lambda: WindowModel(context=3, width=WIDTH),
+    Piecewise: lambda: Piecewise(basis=bases.Continuous(order=2, segments=2)),
     Convolution: lambda: Convolution(kernel=3),
     Segments: lambda: Segments(segment=3, memory=2),
+    StateSpace: lambda: StateSpace(heads=2, expand=1.0, state=4, kernel=3),
+    TailFocus: lambda: TailFocus(kernels=(2, 2), strides=(2, 1), focus=(2, 1, 1)),
+    Tree: lambda: Tree(levels=2),
+    SparseConvolution: lambda: SparseConvolution(kernel=2, levels=2),
+    SelectiveScan: lambda: SelectiveScan(expand=1.0, state=3, rank=2, kernel=3),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
     ScaleNorm: lambda: ScaleNorm(epsilon=1e-3),
@@ -354,7 +374,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Level, "heads"): (2,),
     (Level, "head_width"): (6,),
     (Level, "window"): ("full", "none", 2),
-    (Stage, "boundaries"): (Fixed(3), AfterSpaces((0,)), Surprise(0.5)),
+    (Stage, "boundaries"): (FixedSize(3), AfterSpaces((0,)), Surprise(0.5)),
     (Stage, "pool"): (Last(), Weigh(2), Join()),
     (Stage, "back"): (Unfold(), LookBack(2, 2)),
     (Stage, "width"): (24,),
@@ -384,10 +404,10 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hierarchical, "logit_cap"): (None, 2.0),
     (Hierarchical, "losses"): ((NextLatent(), Reconstruct()),),
     (Hourglass, "stages"): (
-        (Stage(Fixed(3), Join(), Unfold(), width=WIDTH, before=0, window="element"),),
+        (Stage(FixedSize(3), Join(), Unfold(), width=WIDTH, before=0, window="element"),),
         (Stage(AfterSpaces((0,)), Weigh(2), LookBack(2, 2), width=WIDTH, heads=2, window=2),),
         (Stage(Surprise(0.5), Last(), width=WIDTH, after=0),),
-        (Stage(Routing(), Last(), Smoothed(), width=WIDTH), Stage(Fixed(2), Join(), Unfold(), width=12, heads=2)),
+        (Stage(Routing(), Last(), Smoothed(), width=WIDTH), Stage(FixedSize(2), Join(), Unfold(), width=12, heads=2)),
     ),
     (Hourglass, "width"): (24,),
     (Hourglass, "depth"): (0, 2),
@@ -398,6 +418,34 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hourglass, "shift"): (None,),
     (Hourglass, "dropout"): (0.5,),
     (Hourglass, "logit_cap"): (None, 2.0),
+    (CellularAutomaton, "share"): (0.5,),
+    (CellularAutomaton, "temperature"): (1.0,),
+    # One of each basis: their own fields are walked in tests/feedforward, so that the pairs stay few.
+    (Piecewise, "basis"): (bases.Discontinuous(1, 2), bases.BSpline(2, 3), bases.Constant(3)),
+    (Piecewise, "hidden"): ((1.5,),),
+    (WindowModel, "context"): (1, 2),
+    (WindowModel, "width"): (9,),
+    (WindowModel, "hidden"): (0, 2),
+    (WindowModel, "links"): (None, bases.Discontinuous(1, 2)),
+    (StateSpace, "heads"): (4,),
+    (StateSpace, "expand"): (1.5,),
+    (StateSpace, "state"): (3,),
+    (StateSpace, "kernel"): (1,),
+    (StateSpace, "links"): (bases.Continuous(1, 2),),
+    (TailFocus, "kernels"): ((3, 1),),
+    (TailFocus, "strides"): ((1, 1),),
+    (TailFocus, "focus"): ((0, 0, 2),),
+    (TailFocus, "links"): (bases.Continuous(1, 2),),
+    (Tree, "levels"): (1, 3),
+    (Tree, "links"): (bases.Continuous(1, 2),),
+    (SparseConvolution, "kernel"): (3,),
+    (SparseConvolution, "levels"): (1,),
+    (SparseConvolution, "links"): (bases.Continuous(1, 2),),
+    (SelectiveScan, "expand"): (1.5,),
+    (SelectiveScan, "state"): (2,),
+    (SelectiveScan, "rank"): (None, 3),
+    (SelectiveScan, "kernel"): (1,),
+    (SelectiveScan, "links"): (bases.Continuous(1, 2),),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -411,9 +459,11 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (MultiToken, "weight"),
     (Electra, "share"),
     (Electra, "weight"),
+    (Piecewise, "frugal"),
 }
-"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses) or only beside
-others (a scale of plain products, a fraction of wide heads): the tests of their own shelf ask after them."""
+"""Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses), not its numbers
+(frugal saves memory), or only beside others (a scale of plain products, a fraction of wide heads): the tests of
+their own shelf ask after them."""
 
 ONE_BY_ONE: dict[type, set[str]] = {
     Attention: {
@@ -486,8 +536,37 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Convolution, {"kernel": 0}, "at least 1"),
     (Segments, {"segment": 0}, "at least 1"),
     (Segments, {"memory": -1}, "0 slots or more"),
+    (WindowModel, {"context": 0}, "at least 1"),
+    (WindowModel, {"width": 0}, "at least 1"),
+    (WindowModel, {"hidden": -1}, "at least 0"),
+    (WindowModel, {"links": bases.Constant(surrogate=False)}, "surrogate"),
+    (CellularAutomaton, {"steps": -1}, "at least 0"),
+    (CellularAutomaton, {"share": 0.0}, "above 0"),
+    (CellularAutomaton, {"share": 1.5}, "at most 1"),
+    (CellularAutomaton, {"temperature": -1.0}, "at least 0"),
+    (StateSpace, {"heads": 0}, "at least 1"),
+    (StateSpace, {"expand": 0.0}, "above 0"),
+    (StateSpace, {"state": 0}, "at least 1"),
+    (StateSpace, {"kernel": 0}, "at least 1"),
+    (StateSpace, {"links": bases.Constant(surrogate=False)}, "surrogate"),
+    (TailFocus, {"kernels": (4,), "strides": (4, 4)}, "a kernel and a stride a level"),
+    (TailFocus, {"focus": (8, 8)}, "one focus more"),
+    (TailFocus, {"focus": (0, 0, 0)}, "not 0 everywhere"),
+    (TailFocus, {"focus": (4, 4, 0)}, "read by nobody"),
+    (TailFocus, {"focus": (4, 4, 1)}, "cannot act"),
+    (TailFocus, {"kernels": (0, 4)}, "at least 1"),
+    (TailFocus, {"strides": (4, 0)}, "at least 1"),
+    (Tree, {"levels": 0}, "at least 1"),
+    (SparseConvolution, {"kernel": 1}, "at least 2"),
+    (SparseConvolution, {"levels": 0}, "at least 1"),
+    (SelectiveScan, {"rank": 0}, "at least 1"),
+    (SelectiveScan, {"expand": -1.0}, "above 0"),
+    (SelectiveScan, {"state": 0}, "at least 1"),
+    (SelectiveScan, {"kernel": 0}, "at least 1"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),
+    (Piecewise, {"hidden": (2.0, 0.0)}, "above 0"),
+    (Piecewise, {"basis": bases.Constant(surrogate=False)}, "surrogate"),
     (RMSNorm, {"epsilon": -1.0}, "above 0"),
     (RMSNorm, {"epsilon": 0.0}, "above 0"),
     (LayerNorm, {"epsilon": 0.0}, "above 0"),

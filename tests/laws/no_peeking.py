@@ -25,6 +25,8 @@ def check(network: Any, case: Case) -> None:
     for objective in case.objectives():
         if case.visibility is Visibility.CAUSAL:
             causal(network, case, objective)
+        elif case.visibility is Visibility.OTHERS:
+            others(network, case, objective)
         else:
             masked(network, case, objective)
 
@@ -55,6 +57,20 @@ def causal(network: Any, case: Case, objective: Any) -> None:
             f"changing cell {cell} (rank {int(rank[cell])}) moved the logits of cells {leak.nonzero()[:, 0].tolist()}, "
             f"of ranks {rank[leak].tolist()}",
         )
+        heard = heard or bool(moved.any())
+    require(heard or case.layout.count == 1 or case.vocabulary == 1, DEAF, "no change of any cell moved any logit")
+
+
+def others(network: Any, case: Case, objective: Any) -> None:
+    """Cells in turn are changed; everything may move but the cell's own logits."""
+    ids, rank = case.ids(), case.layout.positions().rank
+    before = logits_by_cell(network, case, objective, ids)
+    heard = False
+    for cell in some_cells(rank):
+        changed = ids.clone()
+        changed[:, cell] = (changed[:, cell] + 1) % case.vocabulary
+        moved = (logits_by_cell(network, case, objective, changed) != before).any(-1).any(0)
+        require(not moved[cell], LAW, f"changing cell {cell} moved its own logits")
         heard = heard or bool(moved.any())
     require(heard or case.layout.count == 1 or case.vocabulary == 1, DEAF, "no change of any cell moved any logit")
 

@@ -19,9 +19,22 @@ from laws import walk
 from laws.stepping import close, gap
 from semagram.config import members
 from semagram.feedforward import Feedforward, mlp, norms
+from semagram.feedforward.basis import Continuous
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Mixer, Rotary, attention, convolution, rotary, token_shift
+from semagram.mixers import (
+    Attention,
+    Mixer,
+    Rotary,
+    attention,
+    convolution,
+    rotary,
+    selective_scan,
+    sparse_convolution,
+    state_space,
+    token_shift,
+    tree,
+)
 
 ODD = [(1, 1), (2, 3), (3, 7), (1, 13), (5, 2)]
 """(b, n)."""
@@ -153,6 +166,54 @@ def test_rotary_knows_distance_alone() -> None:
     moved = mixer(x, Geometry(coords + 100, torch.arange(6), Visibility.CAUSAL))
     spread = mixer(x, Geometry(coords * 2, torch.arange(6), Visibility.CAUSAL))
     assert close(moved, out, 1e-4) and not close(spread, out, 1e-3)
+
+
+@pytest.mark.parametrize(("b", "n"), [*ODD, (2, 37), (1, 70)])
+def test_state_space_in_chunks_is_its_recurrence(b: int, n: int, count) -> None:
+    torch.manual_seed(0)
+    x, decays = torch.randn(b, n, 3, 5), -torch.rand(b, n, 3)
+    for chunk in (1, 4, 32):
+        compared(
+            lambda *a, c=chunk: state_space.chunked(*a, chunk=c)[0], state_space.reference,
+            x, decays, torch.randn(b, n, 6), torch.randn(b, n, 6),
+        )  # fmt: skip
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), [*ODD, (2, 16), (2, 37)])
+def test_selective_scan_is_its_recurrence(b: int, n: int, count) -> None:
+    torch.manual_seed(0)
+    compared(
+        selective_scan.scan, selective_scan.reference,
+        torch.randn(b, n, 5), torch.rand(b, n, 5), -torch.rand(5, 3) * 2, torch.randn(b, n, 3), torch.randn(b, n, 3),
+    )  # fmt: skip
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+@pytest.mark.parametrize("links", [None, Continuous(2, 2)], ids=["linear", "functions"])
+def test_a_tree_is_its_recursion(b: int, n: int, links: Any, count) -> None:
+    torch.manual_seed(0)
+    mixer: Any = tree.Tree(levels=3, links=links).build(5)
+
+    def slow(x: Tensor) -> Tensor:
+        roots = [[tree.reference(mixer, [*row[: t + 1]], 3) for t in range(n)] for row in x]
+        return mixer.outward(torch.stack([torch.stack(row) for row in roots]))
+
+    compared(lambda x: mixer(x, geometry(n, Visibility.CAUSAL)), slow, torch.randn(b, n, 5))
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_a_sparse_convolution_is_torchs(b: int, n: int, kernel: int, count) -> None:
+    torch.manual_seed(0)
+    mixer: Any = sparse_convolution.SparseConvolution(kernel=kernel, levels=3).build(5)
+    compared(
+        lambda x: mixer(x, geometry(n, Visibility.CAUSAL)), lambda x: sparse_convolution.reference(mixer, x),
+        torch.randn(b, n, 5),
+    )  # fmt: skip
+    count("fast paths against their references, values and gradients")
 
 
 @pytest.mark.parametrize("union", [Mixer, Feedforward], ids=["Mixer", "Feedforward"])

@@ -8,18 +8,18 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import blocks, hierarchies, networks, training
+from laws.planted import blocks, hierarchies, networks, polynomials, training
 from laws.planted.judged import OPTION, laws_broken
-from laws.planted.networks import CLEAN, Planted, planted
+from laws.planted.networks import Planted, planted
 
-FAULTS = [*networks.FAULTS, *blocks.FAULTS, *hierarchies.FAULTS, *training.FAULTS]
-SOUND = [*CLEAN, *blocks.CLEAN]
+FAULTS = [*networks.FAULTS, *blocks.FAULTS, *hierarchies.FAULTS, *polynomials.FAULTS, *training.FAULTS]
+SOUND = [*networks.CLEAN, *blocks.CLEAN, *polynomials.CLEAN]
 
 
 @pytest.mark.parametrize("subject", SOUND, ids=[str(i) for i in range(len(SOUND))])
 @pytest.mark.filterwarnings("ignore")
 def test_sound_code_breaks_no_law(subject: Case, tmp_path: Path, count) -> None:
-    dear = {learning.LEARNS, learning.RANDOM, OPTION} | ({keeping.COMPILED} if subject is CLEAN[0] else set())
+    dear = {learning.LEARNS, learning.RANDOM, OPTION} | ({keeping.COMPILED} if subject is networks.CLEAN[0] else set())
     assert laws_broken(subject, tmp_path, dear) == set()
     count("sound combinations that raise no alarm")
 

@@ -6,8 +6,9 @@ from semagram.feedforward.kinds_of_norm import Norm
 from semagram.feedforward.mlp import MLP
 from semagram.feedforward.norms import LayerNorm, RMSNorm
 from semagram.feedforward.other_norms import AdaptiveLayerNorm, AdaptiveRMSNorm, DynamicErf, DynamicTanh, ScaleNorm
+from semagram.feedforward.piecewise import Piecewise
 
-Feedforward = MLP | Gated | Experts
+Feedforward = MLP | Gated | Experts | Piecewise
 
 __all__ = [
     "MLP",
@@ -20,6 +21,7 @@ __all__ = [
     "Gated",
     "LayerNorm",
     "Norm",
+    "Piecewise",
     "RMSNorm",
     "ScaleNorm",
 ]

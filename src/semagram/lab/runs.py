@@ -21,6 +21,7 @@ from semagram.training.budget import Budget
 from semagram.training.progress import Watcher, watcher
 from semagram.training.tokenised import TokenisedText
 from semagram.verbs.determinism import held_still
+from semagram.verbs.rewrite import rewrite
 from semagram.verbs.score import Score
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Outcome:
     sample: str | None = None
     ways: ThreeWays | None = None
     """Of a hybrid: its parts by themselves."""
+    pseudo_nats: float | None = None
+    """Of a centred model: nats a token given all others, on the held-out text; no likelihood."""
 
     @property
     def nats_per_character(self) -> float | None:
@@ -103,7 +106,7 @@ def carry_out(
     watch: Watcher | None = None if quiet else watcher()
 
     def sample(network: nn.Module) -> str:
-        return str(TrainedModel(experiment, tokenised.tokenizer, network).generate("", LIVE_TOKENS))
+        return written(TrainedModel(experiment, tokenised.tokenizer, network), LIVE_TOKENS)
 
     result = train_network(
         experiment,
@@ -129,6 +132,9 @@ def carry_out(
     if result.interrupted:
         return known
     model = load(folder)
+    if experiment.objective.loss_kind == "pseudo_nll":  # no likelihood, so nothing to score or to code
+        known = replace(known, pseudo_nats=result.held_out_nats)
+        return replace(known, model=model, sample=written(model, SAMPLE_TOKENS, experiment.seed))
     # What is too small to gain from a second thread in training is too small for it here as well.
     with held_still(experiment.training.threads or torch.get_num_threads()):
         score = model.score(held_out)
@@ -136,11 +142,18 @@ def carry_out(
             known,
             model=model,
             score=score,
-            sample=str(model.generate("", SAMPLE_TOKENS, seed=experiment.seed)),
+            sample=written(model, SAMPLE_TOKENS, experiment.seed),
             ways=three_ways(model, held_out, score.bits_per_character(len(held_out))),
         )
         write_report(outcome, held_out)
     return outcome
+
+
+def written(model: TrainedModel, tokens: int, seed: int = 0) -> str:
+    """A sample: of a centred model, what the automaton makes of random tokens."""
+    if model.experiment.objective.loss_kind == "pseudo_nll":
+        return rewrite(model.predictor, model.tokenizer, seed=seed)[-1]
+    return str(model.generate("", tokens, seed=seed))
 
 
 def _folder(experiment: Experiment, out: Path | None, resume: bool) -> Path:

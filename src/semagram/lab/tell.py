@@ -26,6 +26,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "loss_kind": outcome.experiment.objective.loss_kind,
         "nats_per_character": outcome.nats_per_character,
         "bits_per_character": outcome.bits_per_character,
+        "pseudo_nats_per_token": outcome.pseudo_nats,
         "three_ways": None if outcome.ways is None else asdict(outcome.ways),
         "sample": outcome.sample,
     }
@@ -37,6 +38,13 @@ def tell(outcome: Outcome) -> None:
         print(f"\ninterrupted after {outcome.steps} steps; go on with: semagram train --resume --out {outcome.folder}")
         return
     print(f"\n--- a sample ---\n{outcome.sample}\n--- end of the sample ---\n")
+    if outcome.pseudo_nats is not None:
+        print(
+            f"pseudo-likelihood {outcome.pseudo_nats:.4f} nats a token, each given all the others, over the held-out "
+            f"text: no likelihood, so it is not to be set beside one."
+        )
+        print(f'semagram automaton {outcome.folder} --text "The monster awakes" --every')
+        return
     print(
         f"{outcome.bits_per_character:.4f} bits a character ({outcome.nats_per_character:.4f} nats) over all "
         f"{outcome.held_out_characters:,} held-out characters,"

@@ -17,9 +17,25 @@ from semagram.mixers.latent_attention import LatentAttention
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
 from semagram.mixers.segments import Segments
+from semagram.mixers.selective_scan import SelectiveScan
+from semagram.mixers.sparse_convolution import SparseConvolution
+from semagram.mixers.state_space import StateSpace
+from semagram.mixers.tail_focus import TailFocus
 from semagram.mixers.token_shift import TokenShift
+from semagram.mixers.tree import Tree
 
-Mixer = Attention | Convolution | TokenShift | Segments | LatentAttention
+Mixer = (
+    Attention
+    | Convolution
+    | TokenShift
+    | Segments
+    | LatentAttention
+    | StateSpace
+    | SelectiveScan
+    | TailFocus
+    | Tree
+    | SparseConvolution
+)
 
 __all__ = [
     "ALiBi",
@@ -46,12 +62,17 @@ __all__ = [
     "Rotary",
     "Scaling",
     "Segments",
+    "SelectiveScan",
     "Sigmoid",
     "Sink",
     "Softmax",
+    "SparseConvolution",
     "Sparsemax",
+    "StateSpace",
+    "TailFocus",
     "TokenShift",
     "TopK",
+    "Tree",
     "ValueResidual",
     "Weights",
     "Window",

@@ -22,8 +22,9 @@ from semagram.models.stack import Blocks
 from semagram.models.transformer import Transformer
 from semagram.models.vectors import VectorEncoder
 from semagram.models.vision import Vision
+from semagram.models.window import Window
 
-Model = Transformer | Hybrid | MultiToken | Electra | Hierarchical | Hourglass
+Model = Transformer | Hybrid | MultiToken | Electra | Hierarchical | Hourglass | Window
 
 ByHand = Decoder | EncoderDecoder | Classifier | CrossStack | Continuous | MultiStream
 """Models beside those of texts."""
@@ -51,4 +52,5 @@ __all__ = [
     "Transformer",
     "VectorEncoder",
     "Vision",
+    "Window",
 ]
