@@ -11,7 +11,15 @@ from typing import Any
 
 from semagram.feedforward import MLP, Gated, LayerNorm, RMSNorm
 from semagram.layouts import Grid, Sequence, Streams, Visibility
-from semagram.mixers import Attention, Convolution, NoPositions, Rotary, TokenShift
+from semagram.mixers import (
+    Attention,
+    Convolution,
+    MixedRotary,
+    Neighbourhood,
+    NoPositions,
+    Rotary,
+    TokenShift,
+)
 from semagram.models import Hybrid, Transformer
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
@@ -25,6 +33,7 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     Attention: {CAUSAL, FULL},
     Convolution: {CAUSAL},
     TokenShift: {CAUSAL, FULL},
+    Neighbourhood: {CAUSAL, FULL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -36,6 +45,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
+    Neighbourhood: lambda: Neighbourhood(heads=4, rows=3, columns=3),
     Convolution: lambda: Convolution(kernel=3),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
     LayerNorm: lambda: LayerNorm(epsilon=1e-3),
@@ -50,16 +60,22 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         Attention(heads=4, key_value_heads=1, positions=NoPositions(), sharpness=None),
         Attention(heads=3, head_width=6, key_value_heads=1),
     ),
+    Neighbourhood: (
+        Neighbourhood(heads=2, rows=2, columns=4, dilation=2, border="clip", causal_rows=True, global_heads=1),
+        Neighbourhood(heads=2, rows=3, columns=3, positions=MixedRotary(), sharpness=None),
+    ),
 }
 """Variants that differ in several fields at once."""
 
 CONTEXTS: dict[type, tuple[Any, ...]] = {
     Unmasking: (Unmasking(choice="random"),),
+    Grid: (Grid(3, 4, "random"),),
 }
 """Further starting points of one-field changes: for fields that act only beside certain values of others."""
 
 ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
     (Unmasking, "seed"): lambda writing: writing.choice == "random",
+    (Grid, "seed"): lambda layout: layout.scan == "random",
 }
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
 
@@ -67,6 +83,10 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Sequence, "length"): (5,),
     (Grid, "height"): (1,),
     (Grid, "width"): (5,),
+    (Grid, "scan"): ("rows", "snake", "diagonals", "random", "text"),
+    (Grid, "laying"): ("rows", "spiral"),
+    (Grid, "seed"): (1,),
+    (Grid, "order"): (),
     (Streams, "length"): (3,),
     (Streams, "axes_count"): (1, 3),
     (Attention, "sharpness"): (None, 4.0),
@@ -74,6 +94,13 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Attention, "head_width"): (4, 6, None),
     (Attention, "key_value_heads"): (1, 2, None),
     (Rotary, "base"): (100.0, 10_000.0),
+    (Neighbourhood, "heads"): (2, 4),
+    (Neighbourhood, "rows"): (1, 3),
+    (Neighbourhood, "columns"): (2, 3),
+    (Neighbourhood, "global_heads"): (0, 1, 4),
+    (Neighbourhood, "positions"): (Rotary(), MixedRotary(), MixedRotary(base=10.0), NoPositions()),
+    (Neighbourhood, "sharpness"): (None, 8.0),
+    (MixedRotary, "base"): (10.0, 100.0),
     (Convolution, "kernel"): (1, 2, 5),
     (Transformer, "width"): (24, 32),
     (Transformer, "depth"): (0, 2),
@@ -91,13 +118,19 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
 }
 """Values for fields whose neighbours must fit other fields."""
 
-ASKED_ELSEWHERE: set[tuple[type, str]] = {(Hybrid, "folds")}
-"""Fields that do not reach the network (folds cut the training text): the tests of their own shelf ask after them."""
+ASKED_ELSEWHERE: set[tuple[type, str]] = {
+    (Hybrid, "folds"),
+    (Grid, "whole_rows"),
+}
+"""Fields that do not reach the network (folds cut the training text, whole_rows the batches): the tests of their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
     (Grid, {"height": 0}, "at least 1"),
     (Grid, {"width": 0}, "at least 1"),
+    (Grid, {"seed": 3}, "random"),
+    (Grid, {"order": (1, 0)}, "given"),
+    (Grid, {"height": 1, "width": 2, "scan": "given", "order": (1, 1)}, "each of the 2 places"),
     (Streams, {"length": 0}, "at least 1"),
     (Streams, {"axes_count": 0}, "at least 1"),
     (Attention, {"heads": 0}, "at least 1"),
@@ -107,6 +140,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Attention, {"head_width": -2}, "at least 1"),
     (Attention, {"sharpness": 0.0}, "above 0"),
     (Rotary, {"base": 1.0}, "above 1"),
+    (MixedRotary, {"base": 1.0}, "above 1"),
+    (Neighbourhood, {"heads": 0}, "at least 1"),
+    (Neighbourhood, {"rows": 0}, "at least 1"),
+    (Neighbourhood, {"columns": 0}, "at least 1"),
+    (Neighbourhood, {"dilation": 0}, "at least 1"),
+    (Neighbourhood, {"heads": 4, "global_heads": 5}, "0 to heads"),
+    (Neighbourhood, {"sharpness": 0.0}, "above 0"),
     (Convolution, {"kernel": 0}, "at least 1"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),

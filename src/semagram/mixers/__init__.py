@@ -2,9 +2,20 @@
 
 from semagram.mixers.attention import Attention
 from semagram.mixers.convolution import Convolution
+from semagram.mixers.mixed_rotary import MixedRotary
+from semagram.mixers.neighbourhood import Neighbourhood
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.token_shift import TokenShift
 
-Mixer = Attention | Convolution | TokenShift
+Mixer = Attention | Convolution | TokenShift | Neighbourhood
 
-__all__ = ["Attention", "Convolution", "Mixer", "NoPositions", "Rotary", "TokenShift"]
+__all__ = [
+    "Attention",
+    "Convolution",
+    "MixedRotary",
+    "Mixer",
+    "Neighbourhood",
+    "NoPositions",
+    "Rotary",
+    "TokenShift",
+]
