@@ -60,8 +60,11 @@ class Neighbourhood:
         for name in ("heads", "rows", "columns", "dilation"):
             if getattr(self, name) < 1:
                 raise UserError(f"neighbourhood {name} must be at least 1, got {getattr(self, name)}.")
-        if not 0 <= self.global_heads <= self.heads:
-            raise UserError(f"neighbourhood global_heads must be 0 to heads ({self.heads}), got {self.global_heads}.")
+        if not 0 <= self.global_heads < self.heads:
+            raise UserError(
+                f"neighbourhood global_heads must be 0 or more and fewer than heads ({self.heads}), got "
+                f"{self.global_heads}: for global heads alone use the mixer Attention."
+            )
         if self.sharpness is not None and not self.sharpness > 0:
             raise UserError(f"neighbourhood sharpness must be above 0 or none, got {self.sharpness}.")
 
@@ -112,9 +115,7 @@ class NeighbourhoodMixer(nn.Module):
         """``(b, n, d) -> (b, n, d)``."""
         projected = self._project(x, geometry)
         near, far = (tuple(t[:, :, part] for t in projected) for part in self._halves())
-        mixed = []
-        if self.local_heads:
-            mixed.append(self._near(*near, geometry))
+        mixed = [self._near(*near, geometry)]
         if self.local_heads < self.heads:
             mask = None if geometry.keep is None else self._padding(geometry)
             mixed.append(self._far(*far, mask, geometry.causal and mask is None))
