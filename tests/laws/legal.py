@@ -68,12 +68,15 @@ EXTRA: dict[type, tuple[Any, ...]] = {
 """Variants that differ in several fields at once."""
 
 CONTEXTS: dict[type, tuple[Any, ...]] = {
-    Unmasking: (Unmasking(choice="random"),),
+    Unmasking: (Unmasking(choice="random"), Unmasking(schedule="cosine", steps=3)),
 }
 """Further starting points of one-field changes: for fields that act only beside certain values of others."""
 
 ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
     (Unmasking, "seed"): lambda writing: writing.choice == "random",
+    (Unmasking, "steps"): lambda writing: writing.schedule != "constant",
+    (Unmasking, "schedule"): lambda writing: writing.schedule != "constant",
+    (Unmasking, "cells"): lambda writing: writing.schedule == "constant",
 }
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
 
@@ -112,6 +115,9 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    (Unmasking, "schedule"): ("cosine", "linear"),
+    (Unmasking, "steps"): (2, 3),
+    (Unmasking, "block"): (None, 2, 5),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -120,6 +126,7 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Grid, "whole_rows"),
     (Grid, "seed"),
     (Grid, "order"),
+    (Unmasking, "order"),
 }
 """Fields that do not reach the network (folds cut the training text, whole_rows the batches; seed and order act beside
 one scan each): the tests of their own shelf ask after them."""
@@ -165,6 +172,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Unmasking, {"cells": 0}, "at least 1"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
+    (Unmasking, {"block": 0}, "at least 1"),
+    (Unmasking, {"steps": 4}, "constant schedule"),
+    (Unmasking, {"schedule": "cosine"}, "needs writing.steps"),
+    (Unmasking, {"schedule": "linear"}, "needs writing.steps"),
+    (Unmasking, {"schedule": "linear", "steps": 3, "cells": 2}, "writing.cells 2|2"),
+    (Unmasking, {"choice": "given"}, "must be there"),
+    (Unmasking, {"order": (1, 0)}, "given"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
 ]
 """Values that must be refused, each with a word of the reason."""

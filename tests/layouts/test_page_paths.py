@@ -56,8 +56,15 @@ def test_a_text_comes_back_from_the_page(laying: Laying, height: int, width: int
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.sampled_from(typing.get_args(Laying)), st.sampled_from(typing.get_args(Scan)), st.integers(1, 5), st.integers(1, 5))
-def test_scan_and_laying_have_nothing_to_do_with_each_other(laying: Laying, scan: Scan, height: int, width: int) -> None:
+@given(
+    st.sampled_from(typing.get_args(Laying)),
+    st.sampled_from(typing.get_args(Scan)),
+    st.integers(1, 5),
+    st.integers(1, 5),
+)
+def test_scan_and_laying_have_nothing_to_do_with_each_other(
+    laying: Laying, scan: Scan, height: int, width: int
+) -> None:
     """The places come in the order of the scan, whatever the laying; the text's scan is the laying."""
     order = tuple(reversed(range(height * width))) if scan == "given" else ()
     layout = Grid(height, width, scan, laying, order=order)

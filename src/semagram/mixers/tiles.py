@@ -159,9 +159,7 @@ def _attend(stacked: Tensor, part: Part, scale: float) -> Tensor:
     around = _spread(others.reshape(b, height, -1), rows.starts, rows.span)
     around = _spread(around.reshape(b * len(rows.starts) * rows.span, width, -1), columns.starts, columns.span)
     around = around.view(b, len(rows.starts), rows.span, len(columns.starts), columns.span, 2, h, features)
-    keys, values = (
-        around.permute(5, 1, 3, 0, 6, 2, 4, 7).reshape(2, len(part.mask), b * h, -1, features).unbind(0)
-    )
+    keys, values = around.permute(5, 1, 3, 0, 6, 2, 4, 7).reshape(2, len(part.mask), b * h, -1, features).unbind(0)
     mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=part.mask, scale=scale)
     mixed = mixed.view(len(rows.starts), len(columns.starts), b, h, rows.tile, columns.tile, features)
     mixed = mixed.permute(2, 0, 4, 1, 5, 3, 6).reshape(b, height + rows.filler, width + columns.filler, h, features)
