@@ -37,6 +37,7 @@ from semagram.verbs.sampling import Sampling
 
 if TYPE_CHECKING:
     from semagram.verbs.audit import AuditReport
+    from semagram.verbs.filled_text import FilledText, Filling
     from semagram.verbs.score import Score
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -137,6 +138,12 @@ class TrainedModel:
             new = self.tokenizer.decode(written[row][len(encoded[row]) :])
             texts.append(text + (new.split(stop)[0] if stop else new))
         return texts[0] if isinstance(prompt, str) and samples == 1 else texts
+
+    def fill(self, text: str, filling: Filling | None = None) -> FilledText:
+        """Write what is missing in ``text``: by default as many tokens as it has characters in each ``___``."""
+        from semagram.verbs.filled_text import Filling, fill_text
+
+        return fill_text(self.predictor, self.tokenizer, text, filling or Filling())
 
     def score(self, text: str) -> Score:
         """Nats and bits of ``text``, read in the same windows that ``compress`` reads."""
