@@ -51,11 +51,12 @@ class Experiment:
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
             network = self.model.network if isinstance(self.model, Hybrid) else self.model
-            mixer = type(network.mixer).__name__
+            mixer = getattr(network, "mixer", None)
+            part = f" with mixer {type(mixer).__name__}" if mixer is not None else ""
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
-                f"{type(self.model).__name__} with mixer {mixer} can keep to {able} only: "
-                f"change model.mixer or the objective."
+                f"{type(self.model).__name__}{part} can keep to {able} only: "
+                f"change {'model.mixer' if mixer is not None else 'the model'} or the objective."
             )
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
             raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")

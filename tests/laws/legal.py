@@ -20,7 +20,7 @@ from semagram.mixers import (
     Rotary,
     TokenShift,
 )
-from semagram.models import Hybrid, Transformer
+from semagram.models import Hybrid, Merged, Page, Repeated, Transformer, Whole
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -43,6 +43,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Streams: lambda: Streams(4, 2),
     Transformer: lambda: Transformer(width=WIDTH, depth=1),
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
+    Page: lambda: Page(width=WIDTH, depth=1, local=Neighbourhood(heads=2, rows=3, columns=3)),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
     Neighbourhood: lambda: Neighbourhood(heads=4, rows=3, columns=3),
@@ -106,6 +107,15 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Transformer, "depth"): (0, 2),
     (Transformer, "dropout"): (0.0, 0.5),
     (Transformer, "logit_cap"): (None, 2.0, 15.0),
+    (Page, "width"): (24,),
+    (Page, "depth"): (0, 1, 2),
+    (Page, "local"): (Neighbourhood(heads=2, rows=2, columns=5, global_heads=1),),
+    (Page, "whole"): (Whole(Attention(heads=2), every=1), Whole(Attention(heads=1), every=2)),
+    (Page, "merged"): (Merged(side=2, depth=1), Merged(side=3, depth=2)),
+    (Page, "repeated"): (Repeated(times=2), Repeated(times=3, drawn=True)),
+    (Page, "feedforward"): (Gated(multiple=1.5),),
+    (Page, "norm"): (LayerNorm(),),
+    (Page, "logit_cap"): (None, 15.0),
     (Hybrid, "network"): (
         Transformer(width=WIDTH, depth=2, tied=True),
         Transformer(width=WIDTH, depth=1, logit_cap=None, shift=None, norm=LayerNorm()),
@@ -165,6 +175,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Transformer, {"dropout": 1.0}, "not including, 1"),
     (Transformer, {"dropout": -0.1}, "not including, 1"),
     (Transformer, {"logit_cap": 0.0}, "above 0"),
+    (Page, {"width": 0}, "at least 1"),
+    (Page, {"depth": -1}, "at least 0"),
+    (Whole, {"every": 0}, "at least 1"),
+    (Merged, {"side": 1}, "at least 2"),
+    (Merged, {"depth": 0}, "at least 1"),
+    (Repeated, {"times": 1}, "at least 2"),
+    (Page, {"logit_cap": 0.0}, "above 0"),
     (Hybrid, {"orders": ()}, "ascending"),
     (Hybrid, {"orders": (2, 1)}, "ascending"),
     (Hybrid, {"orders": (1, 2), "main_order": 3}, "one of"),
@@ -198,6 +215,8 @@ def model_visibilities(model: Any) -> set[Visibility]:
     """A residual stream carries a slot's own input, so never OTHERS; n-grams read from left to right."""
     if isinstance(model, Hybrid):
         return model_visibilities(model.network) & {CAUSAL}
+    if isinstance(model, Page):
+        return part_visibilities("merged", model.merged) - {OTHERS}
     return visibilities(model.mixer) - {OTHERS} if hasattr(model, "mixer") else set(model.visibilities())
 
 
@@ -205,6 +224,8 @@ def part_visibilities(name: str, part: Any) -> set[Visibility]:
     """What a model with ``part`` in its field ``name`` can keep to, as far as that part decides it."""
     if name == "mixer":
         return visibilities(part) - {OTHERS}
+    if name == "merged":  # a super-token has seen all of its cells
+        return {FULL} if part is not None else {CAUSAL, FULL, OTHERS}
     return model_visibilities(part) & {CAUSAL} if name == "network" else {CAUSAL, FULL, OTHERS}
 
 

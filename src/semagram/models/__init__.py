@@ -1,8 +1,9 @@
 """WIRING: from ids to logits, one file a kind."""
 
 from semagram.models.hybrid import Hybrid
+from semagram.models.page import Merged, Page, Repeated, Whole
 from semagram.models.transformer import Transformer
 
-Model = Transformer | Hybrid
+Model = Transformer | Hybrid | Page
 
-__all__ = ["Hybrid", "Model", "Transformer"]
+__all__ = ["Hybrid", "Model", "Merged", "Page", "Repeated", "Transformer", "Whole"]

@@ -8,7 +8,7 @@ in 32 steps a page: what a file costs that decodes, not to be set beside left-to
 from semagram.experiment import Experiment
 from semagram.layouts import Grid
 from semagram.mixers import Neighbourhood
-from semagram.models import Page
+from semagram.models import Page, Whole
 from semagram.objectives import Masked
 from semagram.predictors import Unmasking
 from semagram.training.budget import Budget
@@ -18,7 +18,7 @@ from semagram.training.settings import Training
 EXPERIMENT = Experiment(
     name="heptapod",
     layout=Grid(16, 16),
-    model=Page(width=128, depth=3, mixer=Neighbourhood(heads=4, rows=5, columns=9), global_every=3),
+    model=Page(width=128, depth=3, local=Neighbourhood(heads=4, rows=5, columns=9), whole=Whole(every=3)),
     objective=Masked(),
     writing=Unmasking(choice="confidence", schedule="cosine", steps=32),
     training=Training(
