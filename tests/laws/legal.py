@@ -21,6 +21,7 @@ from semagram.mixers import (
     TokenShift,
 )
 from semagram.models import Hybrid, Merged, Page, Repeated, Transformer, Whole
+from semagram.objectives import Coherent
 from semagram.predictors import Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -125,6 +126,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Hybrid, "orders"): ((1, 2, 3),),
     (Hybrid, "main_order"): (1,),
     (Unmasking, "cells"): (1, 2, 3),
+    (Coherent, "share"): (1.0,),
     (Unmasking, "schedule"): ("cosine", "linear"),
     (Unmasking, "steps"): (2, 3),
     (Unmasking, "block"): (None, 2, 5),
@@ -133,13 +135,11 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
 
 ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Hybrid, "folds"),
-    (Grid, "whole_rows"),
     (Grid, "seed"),
     (Grid, "order"),
     (Unmasking, "order"),
 }
-"""Fields that do not reach the network (folds cut the training text, whole_rows the batches; seed and order act beside
-one scan each): the tests of their own shelf ask after them."""
+"""Fields that do not reach the network (folds cut the training text; seed and orders act beside one scan or choice): the tests of their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
@@ -189,6 +189,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Unmasking, {"cells": 0}, "at least 1"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
+    (Coherent, {"share": 0.0}, "above 0"),
+    (Coherent, {"share": 1.5}, "at most 1"),
     (Unmasking, {"block": 0}, "at least 1"),
     (Unmasking, {"steps": 4}, "constant schedule"),
     (Unmasking, {"schedule": "cosine"}, "needs writing.steps"),

@@ -47,8 +47,6 @@ class Grid:
     """Of the random scan (and of no other)."""
     order: tuple[int, ...] = ()
     """The places ``row * width + column`` in order of writing, for the given scan (and no other)."""
-    whole_rows: bool = False
-    """Training pages begin at a multiple of ``width`` in the text, for texts that were laid in rows beforehand."""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -98,7 +96,7 @@ class Grid:
         return Positions(coords, rank, torch.zeros_like(rank))
 
     def rows_of(self, tokens: list[str]) -> list[list[str]]:
-        """The page as it looks: ``count`` (or fewer) token texts, in the text's order, on their places; "" elsewhere."""
+        """The page as it looks: ``count`` (or fewer) token texts on their places; "" elsewhere."""
         page = [[""] * self.width for _ in range(self.height)]
         for token, place in zip(tokens, self.places(), strict=False):
             page[place // self.width][place % self.width] = token

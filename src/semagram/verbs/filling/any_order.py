@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from semagram.errors import UserError
-from semagram.layouts import Grid
 from semagram.predictors.any_order import HIDDEN, AnyOrderPredictor
 from semagram.predictors.contract import DecodingState, Predictor
 from semagram.verbs.filling.filled import AFTER, Filled, Rewriting
@@ -50,9 +49,7 @@ def window_of(predictor: AnyOrderPredictor, ids: np.ndarray) -> tuple[int, int, 
     last = int(unknown[unknown < first + context][-1])
     fits = last - first < context and (len(unknown) == 1 or unknown[-1] == last)
     start = (first + last + 1 - context) // 2 if fits else first - context // 4
-    layout = predictor.layout
-    unit = layout.width if isinstance(layout, Grid) and layout.whole_rows else 1
-    start = max(0, min(start, n - context)) // unit * unit
+    start = max(0, min(start, n - context))
     inside = unknown[(unknown >= start) & (unknown < start + context)]
     if not fits:
         near = inside[inside < start + context - context // 4]
