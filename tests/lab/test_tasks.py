@@ -13,8 +13,8 @@ from semagram.lab.tasks import TASKS, Automaton, LatinSquare, Maze, Sudoku, Tabl
 from semagram.lab.tasks.boards import UNKNOWN, drawn
 
 EXAMPLES = [
-    Sudoku(4), Sudoku(6, 14), Sudoku(9, 40), LatinSquare(5), Maze(4), Automaton(), Automaton(90, 3, 5, 0.0), Table(3, 5),
-    WordSquare(3),
+    Sudoku(4), Sudoku(6, 14), Sudoku(9, 40), LatinSquare(5), Maze(4), Automaton(), Automaton(90, 3, 5, 0.0),
+    Table(3, 5), WordSquare(3),
 ]  # fmt: skip
 
 
@@ -84,10 +84,16 @@ def test_a_maze_has_one_way() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    for wrong in (lambda: Sudoku(5), lambda: Sudoku(4, 16), lambda: LatinSquare(1), lambda: Maze(1), lambda: Table(1, 3)):
+    for wrong in (
+        lambda: Sudoku(5),
+        lambda: Sudoku(4, 16),
+        lambda: LatinSquare(1),
+        lambda: Maze(1),
+        lambda: Table(1, 3),
+    ):
         with pytest.raises(UserError):
             wrong()
-    with pytest.raises(UserError, match="0..255"):
+    with pytest.raises(UserError, match=r"0\.\.255"):
         Automaton(rule=256)
     with pytest.raises(UserError, match="no word square"):
         WordSquare(3, ("abc", "xyz")).boards(1, 0)

@@ -139,7 +139,8 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Grid, "order"),
     (Unmasking, "order"),
 }
-"""Fields that do not reach the network (folds cut the training text; seed and orders act beside one scan or choice): the tests of their own shelf ask after them."""
+"""Fields that do not reach the network (folds cut the training text; seed and orders act beside one scan or choice):
+the tests of their own shelf ask after them."""
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing
 
 import pytest
@@ -23,13 +24,13 @@ def test_a_path_goes_everywhere_once(name: PathName, height: int, width: int, se
     cells = path(name, height, width, seed)
     assert sorted(cells) == list(range(height * width))
     if name in STEPS_TO_A_NEIGHBOUR:
-        assert all(_apart(a, b, width) == 1 for a, b in zip(cells, cells[1:], strict=False))
+        assert all(_apart(a, b, width) == 1 for a, b in itertools.pairwise(cells))
 
 
 @pytest.mark.parametrize("side", [1, 2, 4, 8, 16])
 def test_hilberts_curve_steps_to_a_neighbour_and_stays_near(side: int) -> None:
     cells = path("hilbert", side, side)
-    assert all(_apart(a, b, side) == 1 for a, b in zip(cells, cells[1:], strict=False))
+    assert all(_apart(a, b, side) == 1 for a, b in itertools.pairwise(cells))
     for start in range(0, side * side, 16):  # each run of 16 is a square of 4 x 4
         rows = {cell // side for cell in cells[start : start + 16]}
         assert len(rows) <= 4

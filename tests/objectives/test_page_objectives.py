@@ -1,4 +1,4 @@
-"""The any-order bound against every order and every mask; lines against their definition; padding; the bound's error."""
+"""The any-order bound against every order and every mask; lines against their definition; padding; errors."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def test_padding_is_never_hidden_asked_or_counted(objective) -> None:
     positions = Grid(3, 4).positions()
     geometry = Geometry(positions.coords, torch.arange(12), FULL, keep)
     for seed in range(20):
-        example = objective.example(torch.zeros(8, 12, dtype=torch.int64), geometry, 5, torch.Generator().manual_seed(seed))
+        example = objective.example(
+            torch.zeros(8, 12, dtype=torch.int64), geometry, 5, torch.Generator().manual_seed(seed)
+        )
         assert not ((example.inputs == 5) & ~keep).any() and not (example.weights[~keep] != 0).any()
         assert example.count == keep.sum()
         assert torch.allclose(example.weights.sum(dim=1), keep.sum(dim=1).float(), rtol=1e-5)

@@ -96,9 +96,7 @@ def write_gif(found: FilledText, layout: Layout, texts: list[str], path: Path, m
             for x, (cell, moment, sure) in enumerate(row):
                 left, top = 4 + x * cell_width, 4 + y * cell_height
                 if moment is not None:
-                    draw.rectangle(
-                        (left, top, left + cell_width - 1, top + cell_height - 1), fill=colour(moment, sure)
-                    )
+                    draw.rectangle((left, top, left + cell_width - 1, top + cell_height - 1), fill=colour(moment, sure))
                 drawn = cell if cell.isascii() or font.getmask(cell).getbbox() else "?"
                 draw.text((left + 2, top + 2), drawn, fill="black", font=font)
         pictures.append(picture.quantize(64))
@@ -110,7 +108,8 @@ _HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><title>TITLE</ti
 <style>body{font:15px/1.5 ui-monospace,monospace;margin:2em}td{width:1.1em;text-align:center;white-space:pre}
 table{border-collapse:collapse;margin:1em 0}</style>
 <h1>TITLE</h1><button id="play">play</button> <input id="at" type="range" min="0" value="0"> <span id="step"></span>
-<table id="page"></table><p>Colour: when a cell was written (blue first, red last); strength: how sure the model was.</p>
+<table id="page"></table>
+<p>Colour: when a cell was written (blue first, red last); strength: how sure the model was.</p>
 <script>
 const frames = FRAMES, at = document.getElementById("at"), page = document.getElementById("page");
 at.max = frames.length - 1;

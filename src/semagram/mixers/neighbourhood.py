@@ -1,8 +1,8 @@
 """Neighbourhood attention: a cell looks at the cells around it, on a page or on a line (arXiv 2204.07143, 2209.15001).
 
 Every cell has ``rows`` x ``columns`` neighbours, itself among them; the window slides inwards at borders and can be
-dilated or look one way along an axis (``windows``). Some heads may look at the whole page instead (a hybrid by head; the
-hybrid by layer is the model ``Page``). Cost is linear in cells (``tiles``), but for those global heads.
+dilated or look one way along an axis (``windows``). Some heads may look at the whole page instead (a hybrid by head;
+the hybrid by layer is the model ``Page``). Cost is linear in cells (``tiles``), but for those global heads.
 
 Under CAUSAL visibility a cell sees what stands in its window *and* was written before, in whatever order the page is
 written. One radius and full page agree with ``Attention`` (tested); everything else with the dense mask (tested).
@@ -98,8 +98,8 @@ class NeighbourhoodMixer(nn.Module):
         self.window, self.positions = config.window, config.positions
         self.inward = nn.Linear(width, 3 * width, bias=False)
         self.outward = nn.Linear(width, width, bias=False)
-        mixed = isinstance(config.positions, MixedRotary)
-        self.frequencies = config.positions.build(self.heads, self.head_width) if mixed else None
+        turned = config.positions
+        self.frequencies = turned.build(self.heads, self.head_width) if isinstance(turned, MixedRotary) else None
         self.normalised = config.sharpness is not None
         self.scale = self.head_width**-0.5 if config.sharpness is None else config.sharpness / self.head_width
 
@@ -114,11 +114,13 @@ class NeighbourhoodMixer(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n, d) -> (b, n, d)``."""
         projected = self._project(x, geometry)
-        near, far = (tuple(t[:, :, part] for t in projected) for part in self._halves())
-        mixed = [self._near(*near, geometry)]
+        local, whole = self._halves()
+        queries, keys, values = (t[:, :, local] for t in projected)
+        mixed = [self._near(queries, keys, values, geometry)]
         if self.local_heads < self.heads:
             mask = None if geometry.keep is None else self._padding(geometry)
-            mixed.append(self._far(*far, mask, geometry.causal and mask is None))
+            queries, keys, values = (t[:, :, whole] for t in projected)
+            mixed.append(self._far(queries, keys, values, mask, geometry.causal and mask is None))
         return self.outward(torch.cat(mixed, dim=2).flatten(2))
 
     def new_state(self, batch: int, capacity: int) -> KeyValueState:

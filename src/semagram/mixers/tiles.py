@@ -1,13 +1,13 @@
 """Neighbourhood attention by tiles: time and memory linear in the cells of the page, forwards and backwards.
 
 Cells are put on the page, the page is cut into tiles of 8 x 8 (a line: of 64), and all queries of a tile look at one
-rectangle of keys: the union of their windows, at most ``tile - 1 + window`` a side. Windows move by at most one cell when
-the query does, at borders too, so one rectangle of that size always covers them and always lies on the page. What a
-query does not see in its rectangle is masked. Interleaved lines of dilation are attended one after the other.
+rectangle of keys: the union of their windows, at most ``tile - 1 + window`` a side. Windows move by at most one cell
+when the query does, at borders too, so one rectangle of that size always covers them and always lies on the page.
+What a query does not see in its rectangle is masked. Interleaved lines of dilation are attended one after the other.
 
-Rectangles overlap, so cutting them out is a copy whose gradient adds; ``_Spread`` does that in place, band by band, where
-plain slicing would make a gradient of the whole page for every tile. The reference is ``attention.reference`` with the
-mask of ``windows.visible``: compared in values and gradients.
+Rectangles overlap, so cutting them out is a copy whose gradient adds; ``_Spread`` does that in place, band by band,
+where plain slicing would make a gradient of the whole page for every tile. The reference is ``attention.reference``
+with the mask of ``windows.visible``: compared in values and gradients.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The page as ``P`` places, rectangle after rectangle. source ``(P,)``: the slot at each place (slot 0 where there is
-    none: it is masked). place ``(n,)``: the place of each slot."""
+    """The page as ``P`` places, rectangle after rectangle.
+
+    source ``(P,)``: the slot at each place (slot 0 where there is none: it is masked). place ``(n,)``: of each slot.
+    """
 
     source: Tensor
     place: Tensor
@@ -167,7 +169,7 @@ def _attend(stacked: Tensor, part: Part, scale: float) -> Tensor:
 
 
 def _moved(x: Tensor, source: Tensor, place: Tensor | None) -> Tensor:
-    """``x[:, source]`` of ``(b, m, ...)``. ``place`` says where each of the m went: no sum is needed for the gradient."""
+    """``x[:, source]`` of ``(b, m, ...)``; ``place``: where each of the m went, so that no gradient need be summed."""
     if place is None or not x.requires_grad or not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return x.index_select(1, source)
     return _Moved.apply(x, source, place)  # type: ignore[return-value]

@@ -3,8 +3,8 @@
 Along each axis a cell at index i of L sees ``size`` consecutive cells. In the middle they are those around it; at a
 border the window slides inwards, so that every cell has as many neighbours (NATTEN, arXiv 2204.07143), or is clipped.
 With dilation D the axis falls into D interleaved lines (indices equal modulo D) and a window lies in one of them
-(DiNA, 2209.15001). A causal axis looks back: the cell itself and the ``size - 1`` before it. Where an axis (or one of its
-lines) is shorter than the window, all of it is seen.
+(DiNA, 2209.15001). A causal axis looks back: the cell itself and the ``size - 1`` before it. Where an axis (or one of
+its lines) is shorter than the window, all of it is seen.
 
 This is the reference for ``tiles``, and what padded and stepped pages use. Tested against windows enumerated by hand.
 """
@@ -71,7 +71,7 @@ def page_extent(extent: Extent) -> Extent:
 
 
 def seen(queries: Tensor, keys: Tensor, low: Tensor, high: Tensor, window: Window) -> Tensor:
-    """Bool ``(..., q, k)``: cells at ``(..., q, 2)`` and ``(..., k, 2)`` of a page from ``low`` to ``high (..., 2)``."""
+    """Bool ``(..., q, k)``: cells ``(..., q, 2)`` and ``(..., k, 2)`` of a page from ``low`` to ``high (..., 2)``."""
     found = None
     for axis in (0, 1):
         start = low[..., axis, None]

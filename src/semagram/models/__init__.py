@@ -6,4 +6,4 @@ from semagram.models.transformer import Transformer
 
 Model = Transformer | Hybrid | Page
 
-__all__ = ["Hybrid", "Model", "Merged", "Page", "Repeated", "Transformer", "Whole"]
+__all__ = ["Hybrid", "Merged", "Model", "Page", "Repeated", "Transformer", "Whole"]

@@ -2,9 +2,10 @@
 
     coarse_S = W_in  sum_j g_j * x_{S,j}          x_{S,j} <- x_{S,j} + h_j * (W_out coarse'_S)
 
-with a learnt gain g_j, h_j for every place j in the square. A merged page is a page again (its coordinates are divided by
-k, whatever the page's size), so any mixer works on it (U-shape as in Hourglass, arXiv 2110.13711, on two axes). Squares
-that hold no kept cell are padding there. Needs FULL visibility: a super-token has seen all of its cells.
+with a learnt gain g_j, h_j for every place j in the square. A merged page is a page again (its coordinates are
+divided by k, whatever the page's size), so any mixer works on it (U-shape as in Hourglass, arXiv 2110.13711, on two
+axes). Squares that hold no kept cell are padding there. Needs FULL visibility: a super-token has seen all of its
+cells.
 """
 
 from __future__ import annotations

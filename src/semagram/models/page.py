@@ -1,12 +1,13 @@
-"""A network for pages: local blocks with global ones between them, super-tokens in the middle, a trunk that is repeated.
+"""A network for pages: local blocks with global ones between them, super-tokens in the middle, a repeated trunk.
 
 - Every block is pre-norm: a window of neighbours (``local``), or every so often the whole page (``whole``).
 - ``merged``: between the two halves of the trunk, blocks that work on super-tokens of k x k cells (``merging``).
-- ``repeated``: the trunk is applied R times with the same weights (Universal Transformers, arXiv 1807.03819); ``drawn``:
-  in training R is drawn anew for each batch, so that any number up to it works afterwards (recurrent depth: 2502.05171).
+- ``repeated``: the trunk is applied R times with the same weights (Universal Transformers, arXiv 1807.03819);
+  ``drawn``: in training R is drawn anew for each batch, so that any number up to it works afterwards (recurrent
+  depth: 2502.05171).
 
-CAUSAL and FULL without super-tokens, FULL alone with them. Tested: every law, and that one iteration without merging and
-with a window of the whole page is the same function as global blocks.
+CAUSAL and FULL without super-tokens, FULL alone with them. Tested: every law, and that one iteration without merging
+and with a window of the whole page is the same function as global blocks.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Masked, with a share of the pages asked in lines: what comes next along a row or a column, in all four directions.
 
-Such a page is cut across one of its axes at a random line. Everything from that line on, seen in a random direction, is
-hidden, and the line itself is asked for: the next cell of every row (or column) at once, given all before it. That is one
-step of writing the page line by line, so with weight n / (cells of the line) the mean over cuts is exactly the negative
-log-likelihood in that parallel order. The whole loss is then a mean over orders of writing as ``Masked``'s is (random
-orders for the other pages), and of the same kind; the two are compared by changing the objective alone. Needs FULL.
-Tested against the definition, line by line.
+Such a page is cut across one of its axes at a random line. Everything from that line on, seen in a random direction,
+is hidden, and the line itself is asked for: the next cell of every row (or column) at once, given all before it. That
+is one step of writing the page line by line, so with weight n / (cells of the line) the mean over cuts is exactly the
+negative log-likelihood in that parallel order. The whole loss is then a mean over orders of writing as ``Masked``'s
+is (random orders for the other pages), and of the same kind; the two are compared by changing the objective alone.
+Needs FULL. Tested against the definition, line by line.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Coherent:
 
 
 def lines(geometry: Geometry, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Hidden cells and the weights of those that are asked for, ``(b, n)`` both: a random axis, direction and line a row."""
+    """Hidden cells and the weights of those asked for, ``(b, n)`` both: a random axis, direction and line a row."""
     coords, n = geometry.coords.cpu(), geometry.count
     keep = torch.ones(rows, n, dtype=torch.bool) if geometry.keep is None else geometry.keep.cpu()
     axis = torch.randint(0, coords.shape[1], (rows,), generator=generator)

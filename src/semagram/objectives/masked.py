@@ -1,11 +1,11 @@
 """Masked, any order: hide m random cells and ask for them, given the rest. Needs FULL visibility.
 
-With m uniform on 1..n and weight n / m on each hidden cell, the loss is exactly the mean, over all orders of
-writing, of the negative log-likelihood in that order: an upper bound on that of the best mixture of orders
-(order-agnostic models: arXiv 1310.1757, 2110.02037; masked diffusion: 2406.04329). In one batch the m are spread
-evenly over 1..n (a stratified draw), which keeps the mean and lowers the variance. Padding cells (``geometry.keep``) are
-no cells of the page: never hidden, never asked for, not counted. Tested: its mean over every mask of a small page equals
-the mean over every order of that page's negative log-likelihood.
+With m uniform on 1..n and weight n / m on each hidden cell, the loss is exactly the mean, over all orders of writing,
+of the negative log-likelihood in that order: an upper bound on that of the best mixture of orders (order-agnostic
+models: arXiv 1310.1757, 2110.02037; masked diffusion: 2406.04329). In one batch the m are spread evenly over 1..n (a
+stratified draw), which keeps the mean and lowers the variance. Padding cells (``geometry.keep``) are no cells of the
+page: never hidden, never asked for, not counted. Tested: its mean over every mask of a small page equals the mean
+over every order of that page's negative log-likelihood.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A masked network as a predictor: it writes cells anywhere, several at once, in an order of its own choosing.
 
-Each step shows the network the page with its unknown cells masked, chooses which unknown cells come next, and
-gives their distributions (``orders`` has the rules). The choice depends only on what is written (and on the numbers drawn for the ``random``
-order from a fixed seed), so a decoder arrives at the same choice, and coding cell by cell given the cells already
-written is an exact negative log-likelihood in the model's own order. MaskGIT: arXiv 2202.04200.
+Each step shows the network the page with its unknown cells masked, chooses which unknown cells come next, and gives
+their distributions (``orders`` has the rules). The choice depends only on what is written (and on the numbers drawn
+for the ``random`` order from a fixed seed), so a decoder arrives at the same choice, and coding cell by cell given
+the cells already written is an exact negative log-likelihood in the model's own order. MaskGIT: arXiv 2202.04200.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from semagram.predictors.answering import answering, checked
 from semagram.predictors.causal import canvas_of
 from semagram.predictors.contract import read_step_by_step
 from semagram.predictors.orders import Choice, Schedule, priority_of, sizes, wishes
-
 
 HIDDEN = -2
 """In ``given``: a cell that is not known and never asked for. The network goes on seeing a mask there, so the others'

@@ -3,9 +3,9 @@
 *How many* (``sizes``): a constant number, or a plan of ``steps`` steps in which the share of known cells grows evenly
 (linear) or as 1 - cos(pi t / 2), slowly at first when little is known (cosine; MaskGIT, arXiv 2202.04200).
 
-*Which* (``wishes``): the cells the model is surest of, by its largest probability, by the margin between the two largest
-or by the least entropy (confidence order: 2502.06768); or an order that does not ask the model. Every rule depends on
-what is known alone, so a decoder arrives at the same choice.
+*Which* (``wishes``): the cells the model is surest of, by its largest probability, by the margin between the two
+largest or by the least entropy (confidence order: 2502.06768); or an order that does not ask the model. Every rule
+depends on what is known alone, so a decoder arrives at the same choice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ASKS_THE_MODEL = {"confidence", "margin", "entropy"}
 
 
 def sizes(unknown: int, schedule: Schedule, cells: int, steps: int) -> list[int]:
-    """Cells written in each step: positive numbers that sum to ``unknown``; ``cells`` is for constant, ``steps`` else."""
+    """Cells of each step: positive numbers that sum to ``unknown``; ``cells`` is for constant, ``steps`` else."""
     if schedule == "constant":
         whole, rest = divmod(unknown, cells)
         return [cells] * whole + ([rest] if rest else [])
@@ -40,7 +40,7 @@ def sizes(unknown: int, schedule: Schedule, cells: int, steps: int) -> list[int]
 
 
 def wishes(choice: Choice, log_probs: Tensor, priority: Tensor) -> Tensor:
-    """How much each cell wants to be next, ``(b, n)``; of ``log_probs (b, n, v)``, or of ``priority (n,)``, least first."""
+    """How much each cell wants to be next, ``(b, n)``: of ``log_probs (b, n, v)``, or ``priority (n,)``, low first."""
     if choice == "confidence":
         return log_probs.max(dim=-1).values
     if choice == "margin":

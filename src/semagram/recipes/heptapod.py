@@ -1,8 +1,9 @@
 """Letters on a page, written in any order: neighbourhood attention, masked training, filling in the model's own order.
 
-The page is 16 x 16 letters of the text, row by row; every third block looks at the whole page, the others at a window of
-5 x 9. Made for ``semagram fill``: gaps anywhere, written in the order of confidence. Its score is that of its own order,
-in 32 steps a page: what a file costs that decodes, not to be set beside left-to-right figures without saying so.
+The page is 16 x 16 letters of the text, row by row; every third block looks at the whole page, the others at a window
+of 5 x 9. Made for ``semagram fill``: gaps anywhere, written in the order of confidence. Its score is that of its own
+order, in 32 steps a page: what a file costs that decodes, not to be set beside left-to-right figures without saying
+so.
 """
 
 from semagram.experiment import Experiment

@@ -1,8 +1,8 @@
 """A text laid in rows of one width: each line, sentence or verse begins a new row, and what is too long goes on below.
 
 Rows are filled up with a character that the text does not have, so the way back is to drop it: ``unlay(lay(t)) == t``
-for every text (tested). On a ``Grid`` of the same width equal places of lines stand above each other, wherever in the text
-a page begins.
+for every text (tested). On a ``Grid`` of the same width equal places of lines stand above each other, wherever in the
+text a page begins.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The any-order bound with its standard error: what a text costs on average over all orders of writing.
 
-Of every page so many masks are drawn, their sizes m spread evenly over 1 ... n with weight n / m (``Masked``): an unbiased
-estimate of the mean negative log-likelihood over orders, with far less variance than independent sizes. The standard error
-is that of the estimate for *this* text, from the spread within pages. It is a bound on what the best mixture of orders
-would cost; what one order really costs is what ``score`` and ``compress`` say.
+Of every page so many masks are drawn, their sizes m spread evenly over 1 ... n with weight n / m (``Masked``): an
+unbiased estimate of the mean negative log-likelihood over orders, with far less variance than independent sizes. The
+standard error is that of the estimate for *this* text, from the spread within pages. It is a bound on what the best
+mixture of orders would cost; what one order really costs is what ``score`` and ``compress`` say.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Bound:
 
 
 def bound(predictor: AnyOrderPredictor, ids: np.ndarray, draws: int = 64, seed: int = 0) -> Bound:
-    """The bound for the whole pages of ``ids (N,)``, each with ``draws`` masks. ``UserError`` for a text below a page."""
+    """The bound for the whole pages of ``ids (N,)``, each with ``draws`` masks; ``UserError`` if there is none."""
     network, n = predictor.network, predictor.layout.count
     if draws < 2:
         raise UserError(f"a standard error needs at least 2 draws, got {draws}.")

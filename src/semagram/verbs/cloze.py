@@ -1,8 +1,8 @@
 """The exact cloze: one token hidden, all others known; the distribution over what it is.
 
-A model that writes from left to right answers by Bayes: every candidate is put in, and the text behind is scored after it,
-p(x | both sides) ~ p(x | before) p(behind | before, x), over as many tokens as are asked for. For an n-gram of order k the
-k tokens behind are all that depend on x, so the answer is exact. A masked model is simply asked.
+A model that writes from left to right answers by Bayes: every candidate is put in, and the text behind is scored
+after it, p(x | both sides) ~ p(x | before) p(behind | before, x), over as many tokens as are asked for. For an n-gram
+of order k the k tokens behind are all that depend on x, so the answer is exact. A masked model is simply asked.
 """
 
 from __future__ import annotations

@@ -12,9 +12,7 @@ Where a gap's length is open, every length of its range is tried, and the one is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from semagram.errors import UserError
@@ -76,7 +74,9 @@ def fill(
     return _chosen_lengths(pieces, best, watch)
 
 
-def _chosen_lengths(pieces: Sequence[Piece], attempt: Callable[[Sequence[Piece]], Filled], watch: Watch | None) -> Filled:
+def _chosen_lengths(
+    pieces: Sequence[Piece], attempt: Callable[[Sequence[Piece]], Filled], watch: Watch | None
+) -> Filled:
     """Settle open lengths gap by gap (the others meanwhile at their least), then keep the cheapest filling."""
     pieces = list(pieces)
     best: Filled | None = None

@@ -1,6 +1,7 @@
 """A cellular automaton, row after row: an elementary rule on a ring, each cell turned over with probability ``noise``.
 
-The first row is fair coins, so the least possible loss of a page is known: W ln 2 for it and h(noise) for every further cell.
+The first row is fair coins, so the least possible loss of a page is known: W ln 2 for it and h(noise) for every
+further cell.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Automaton:
         random = np.random.default_rng((seed, 0))
         rows = [random.integers(0, 2, (count, self.width))]
         for _ in range(self.height - 1):
-            rows.append(self.after(rows[-1]) ^ (random.random((count, self.width)) < self.noise))
+            turned = (random.random((count, self.width)) < self.noise).astype(np.int64)
+            rows.append(self.after(rows[-1]) ^ turned)
         return np.stack(rows, axis=1).reshape(count, -1).astype(np.int64)
 
     def puzzles(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

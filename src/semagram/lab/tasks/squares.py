@@ -1,7 +1,7 @@
 """Latin squares, and Sudoku of 4, 6 and 9: every symbol once in every row, every column (and every box).
 
-Boards are one lawful pattern with its symbols, rows, columns and (where the shape allows) directions exchanged. Puzzles of
-Sudoku have one solution: cells are taken away in random order as long as that holds, down to ``clues``.
+Boards are one lawful pattern with its symbols, rows, columns and (where the shape allows) directions exchanged.
+Puzzles of Sudoku have one solution: cells are taken away in random order as long as that holds, down to ``clues``.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _next(predictor: Predictor, rows: np.ndarray, total: int) -> np.ndarray:
     return state.log_probs()[:, 0].cpu().double().numpy()
 
 
-def _opened(predictor: Predictor, rows: np.ndarray, total: int):  # noqa: ANN202
+def _opened(predictor: Predictor, rows: np.ndarray, total: int):
     length = predictor.context if has_pages(predictor) else total
     assert length is not None
     given = np.full((len(rows), length), -1, dtype=np.int64)
