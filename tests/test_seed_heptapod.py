@@ -78,7 +78,7 @@ def test_a_page_that_is_not_square_and_cells_that_reach_each_other() -> None:
         net = built(layout, whole=whole, local=Neighbourhood(heads=2, rows=3, columns=3, border="clip"))
         moved = (asked(net, layout, page) != asked(net, layout, other)).any(-1)[0]
         far = [max(abs(cell // 11 - 2), abs(cell % 11 - 5)) for cell in moved.nonzero()[:, 0].tolist()]
-        assert max(far) == min(reach, 6)
+        assert max(far) == min(reach, 5)
 
 
 def test_radius_nothing_is_the_unigram() -> None:
