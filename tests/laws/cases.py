@@ -121,7 +121,7 @@ def covering(kind: type) -> list[Case]:
         if "visibility" not in chosen:
             return True
         visibility = values["visibility"][chosen["visibility"]]
-        deciding = [name for name in ("mixer", "network", "merged") if name in values]
+        deciding = [name for name in ("mixer", "network", "merged", "whole") if name in values]
         open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
         return visibility is not Visibility.OTHERS and all(
             any(visibility in legal.part_visibilities(name, part) for part in parts)

@@ -14,6 +14,7 @@ from semagram.layouts import Grid, Sequence, Streams, Visibility
 from semagram.mixers import (
     Attention,
     Convolution,
+    Landmarks,
     MixedRotary,
     Neighbourhood,
     NoPositions,
@@ -35,6 +36,7 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     Convolution: {CAUSAL},
     TokenShift: {CAUSAL, FULL},
     Neighbourhood: {CAUSAL, FULL},
+    Landmarks: {FULL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -47,6 +49,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Page: lambda: Page(width=WIDTH, depth=1, local=Neighbourhood(heads=2, rows=3, columns=3)),
     MLP: lambda: MLP(multiple=2.0),
     Gated: lambda: Gated(multiple=1.5),
+    Landmarks: lambda: Landmarks(heads=4, count=2),
     Neighbourhood: lambda: Neighbourhood(heads=4, rows=3, columns=3),
     Convolution: lambda: Convolution(kernel=3),
     RMSNorm: lambda: RMSNorm(epsilon=1e-3),
@@ -100,8 +103,13 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Neighbourhood, "columns"): (2,),
     (Neighbourhood, "dilation"): (2,),
     (Neighbourhood, "global_heads"): (1,),
+    (Neighbourhood, "reach"): (2.0,),
     (Neighbourhood, "positions"): (MixedRotary(), NoPositions()),
     (Neighbourhood, "sharpness"): (None,),
+    (Landmarks, "heads"): (2,),
+    (Landmarks, "count"): (3,),
+    (Landmarks, "positions"): (NoPositions(),),
+    (Landmarks, "sharpness"): (None,),
     (MixedRotary, "base"): (10.0, 100.0),
     (Convolution, "kernel"): (1, 2, 5),
     (Transformer, "width"): (24, 32),
@@ -111,7 +119,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Page, "width"): (24,),
     (Page, "depth"): (0, 1, 2),
     (Page, "local"): (Neighbourhood(heads=2, rows=2, columns=5, global_heads=1),),
-    (Page, "whole"): (Whole(Attention(heads=2), every=1), Whole(Attention(heads=1), every=2)),
+    (Page, "whole"): (Whole(Attention(heads=2), every=1), Whole(Attention(heads=1), every=2), Whole(Landmarks(2, 3))),
     (Page, "merged"): (Merged(side=2, depth=1), Merged(side=3, depth=2)),
     (Page, "repeated"): (Repeated(times=2), Repeated(times=3, drawn=True)),
     (Page, "feedforward"): (Gated(multiple=1.5),),
@@ -165,6 +173,10 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Neighbourhood, {"dilation": 0}, "at least 1"),
     (Neighbourhood, {"heads": 4, "global_heads": 4}, "fewer than heads"),
     (Neighbourhood, {"sharpness": 0.0}, "above 0"),
+    (Neighbourhood, {"reach": 0.0}, "above 0"),
+    (Landmarks, {"count": 0}, "at least 1"),
+    (Landmarks, {"heads": 0}, "at least 1"),
+    (Landmarks, {"sharpness": 0.0}, "above 0"),
     (Convolution, {"kernel": 0}, "at least 1"),
     (MLP, {"multiple": 0.0}, "above 0"),
     (Gated, {"multiple": -1.0}, "above 0"),
@@ -219,7 +231,7 @@ def model_visibilities(model: Any) -> set[Visibility]:
     if isinstance(model, Hybrid):
         return model_visibilities(model.network) & {CAUSAL}
     if isinstance(model, Page):
-        return part_visibilities("merged", model.merged) - {OTHERS}
+        return part_visibilities("merged", model.merged) & part_visibilities("whole", model.whole) - {OTHERS}
     return visibilities(model.mixer) - {OTHERS} if hasattr(model, "mixer") else set(model.visibilities())
 
 
@@ -227,6 +239,8 @@ def part_visibilities(name: str, part: Any) -> set[Visibility]:
     """What a model with ``part`` in its field ``name`` can keep to, as far as that part decides it."""
     if name == "mixer":
         return visibilities(part) - {OTHERS}
+    if name == "whole":
+        return {CAUSAL, FULL, OTHERS} if part is None else visibilities(part.attention)
     if name == "merged":  # a super-token has seen all of its cells
         return {FULL} if part is not None else {CAUSAL, FULL, OTHERS}
     return model_visibilities(part) & {CAUSAL} if name == "network" else {CAUSAL, FULL, OTHERS}

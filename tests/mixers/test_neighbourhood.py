@@ -183,3 +183,20 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_the_reference_is_attentions() -> None:
     assert neighbourhood.reference is attention.reference
+
+
+@pytest.mark.parametrize("layout", [Grid(5, 6), Sequence(11)], ids=str)
+def test_a_reach_is_a_gaussian_window_of_each_head(layout: Any) -> None:
+    """The augmented product equals the plain score minus the squared distance over twice the squared radius."""
+    torch.manual_seed(0)
+    mixer: Any = Neighbourhood(heads=2, rows=5, columns=5, reach=1.5, positions=NoPositions()).build(8)
+    with torch.no_grad():
+        mixer.log_reach.copy_(torch.tensor([0.2, 1.3]))
+    geometry, x = Geometry.of(layout.positions(), FULL), torch.randn(2, layout.count, 8)
+    queries, keys, values = (t.transpose(1, 2)[..., :4] for t in mixer._project(x, geometry))
+    coords = geometry.coords.float()
+    distance = (coords[:, None] - coords[None]).square().sum(-1)
+    scores = queries @ keys.transpose(2, 3) * mixer.scale - distance / (2 * (2 * mixer.log_reach).exp())[:, None, None]
+    hidden = ~visible(geometry, mixer.window)
+    expected = torch.softmax(scores.masked_fill(hidden, float("-inf")), -1) @ values
+    assert close(mixer(x, geometry), mixer.outward(expected.transpose(1, 2).flatten(2)), 1e-5)

@@ -11,6 +11,7 @@ written. One radius and full page agree with ``Attention`` (tested); everything 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log
 from typing import Literal
 
 import torch
@@ -26,9 +27,11 @@ from semagram.mixers.attention import reference as reference
 from semagram.mixers.mixed_rotary import MixedRotary
 from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
 from semagram.mixers.tiles import Tiling, tiled_attention
-from semagram.mixers.windows import Window, visible
+from semagram.mixers.windows import Window, rows_and_columns, visible
 
 Positions = Rotary | MixedRotary | NoPositions
+
+_REACH_FEATURES = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Neighbourhood:
     """See no column to the right of one's own."""
     global_heads: int = 0
     """Heads, of those, that look at the whole page."""
+    reach: float | None = None
+    """Cells at which a learnt, soft window of each head begins (its standard deviation); none: windows are hard only."""
     positions: Positions = field(default_factory=Rotary)
     """How distance and direction enter."""
     sharpness: float | None = 8.0
@@ -65,6 +70,8 @@ class Neighbourhood:
                 f"neighbourhood global_heads must be 0 or more and fewer than heads ({self.heads}), got "
                 f"{self.global_heads}: for global heads alone use the mixer Attention."
             )
+        if self.reach is not None and not self.reach > 0:
+            raise UserError(f"neighbourhood reach must be above 0 or none, got {self.reach}.")
         if self.sharpness is not None and not self.sharpness > 0:
             raise UserError(f"neighbourhood sharpness must be above 0 or none, got {self.sharpness}.")
 
@@ -100,6 +107,7 @@ class NeighbourhoodMixer(nn.Module):
         self.outward = nn.Linear(width, width, bias=False)
         turned = config.positions
         self.frequencies = turned.build(self.heads, self.head_width) if isinstance(turned, MixedRotary) else None
+        self.log_reach = None if config.reach is None else nn.Parameter(torch.full((self.heads,), log(config.reach)))
         self.normalised = config.sharpness is not None
         self.scale = self.head_width**-0.5 if config.sharpness is None else config.sharpness / self.head_width
 
@@ -121,11 +129,12 @@ class NeighbourhoodMixer(nn.Module):
             mask = None if geometry.keep is None else self._padding(geometry)
             queries, keys, values = (t[:, :, whole] for t in projected)
             mixed.append(self._far(queries, keys, values, mask, geometry.causal and mask is None))
-        return self.outward(torch.cat(mixed, dim=2).flatten(2))
+        return self.outward(torch.cat(mixed, dim=2)[..., : self.head_width].flatten(2))
 
     def new_state(self, batch: int, capacity: int) -> KeyValueState:
         """Room for the keys and values of a whole canvas."""
-        return KeyValueState(batch, self.heads, capacity, self.head_width, self.inward.weight)
+        extra = 0 if self.log_reach is None else _REACH_FEATURES
+        return KeyValueState(batch, self.heads, capacity, self.head_width + extra, self.inward.weight)
 
     def step(self, x: Tensor, geometry: Geometry, state: KeyValueState) -> Tensor:
         """The coming ``g`` slots, ``(b, g, d) -> (b, g, d)``."""
@@ -145,7 +154,7 @@ class NeighbourhoodMixer(nn.Module):
                 places = mask[0].nonzero()[:, 0]
                 k, v, mask = k[:, :, places], v[:, :, places], None
             mixed.append(F.scaled_dot_product_attention(queries[:, heads], k, v, attn_mask=mask, scale=self.scale))
-        return self.outward(torch.cat(mixed, dim=1).transpose(1, 2).flatten(2))
+        return self.outward(torch.cat(mixed, dim=1).transpose(1, 2)[..., : self.head_width].flatten(2))
 
     def _halves(self) -> tuple[slice, slice]:
         """The local and the global heads."""
@@ -173,8 +182,8 @@ class NeighbourhoodMixer(nn.Module):
         mask = geometry.keep[:, None, None, :] | torch.eye(n, dtype=torch.bool, device=geometry.keep.device)
         return mask & torch.ones_like(mask[0, 0]).tril() if geometry.causal else mask
 
-    def _project(self, x: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values ``(b, n, h, d_h)``, normalised and turned."""
+    def _project(self, x: Tensor, geometry: Geometry) -> tuple[Tensor, ...]:
+        """Queries, keys and values ``(b, n, h, d_h)``, normalised and turned (wider with a reach)."""
         stacked = self.inward(x).unflatten(-1, (3, self.heads, self.head_width))
         turned, values = stacked[:, :, :2], stacked[:, :, 2]
         if self.normalised:
@@ -186,4 +195,24 @@ class NeighbourhoodMixer(nn.Module):
             key, base, width = ("rotary", self.head_width, self.positions.base), self.positions.base, self.head_width
             cosine, sine = geometry.table(key, lambda coords: rotary_tables(coords, width, base))
             turned = rotate(turned, cosine[:, None, None], sine[:, None, None])
-        return turned[:, :, 0], turned[:, :, 1], values
+        if self.log_reach is None:
+            return turned[:, :, 0], turned[:, :, 1], values
+        return self._reaching(turned[:, :, 0], turned[:, :, 1], values, geometry)
+
+    def _reaching(self, queries: Tensor, keys: Tensor, values: Tensor, geometry: Geometry) -> tuple[Tensor, ...]:
+        """A score loses |a - b|^2 / (2 r^2) by the distance of its cells, with a radius r learnt by each head.
+
+        The square is 2 a b - |b|^2 but for what depends on the query alone and drops out of the softmax: a product of
+        three further features, so that every path (tiles, masks, steps) has it without knowing.
+        """
+        assert self.log_reach is not None
+        place = rows_and_columns(geometry.coords).to(queries.dtype)
+        weight = torch.exp(-2.0 * self.log_reach)[:, None] / self.scale
+        asking = torch.cat([place, torch.full_like(place[:, :1], -0.5)], dim=1)[:, None] * weight
+        asked = torch.cat([place, place.square().sum(dim=1, keepdim=True)], dim=1)[:, None]
+        batch = (*queries.shape[:3], _REACH_FEATURES)
+        return (
+            torch.cat([queries, asking.expand(batch)], dim=-1),
+            torch.cat([keys, asked.expand(batch)], dim=-1),
+            F.pad(values, (0, _REACH_FEATURES)),
+        )

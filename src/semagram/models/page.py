@@ -22,7 +22,7 @@ from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Neighbourhood
+from semagram.mixers import Attention, Landmarks, Neighbourhood
 from semagram.models.merging import Merging
 
 INNER_SCALE = 0.6
@@ -33,7 +33,7 @@ INNER_SCALE = 0.6
 class Whole:
     """Global blocks: the last of the trunk, and every so many-th before it."""
 
-    attention: Attention = field(default_factory=Attention)
+    attention: Attention | Landmarks = field(default_factory=Attention)
     """How a cell looks at the whole page."""
     every: int = 2
     """Blocks from one global block to the next."""
@@ -105,15 +105,19 @@ class Page:
             raise UserError(f"model.logit_cap must be above 0 or none, got {self.logit_cap}.")
 
     def visibilities(self) -> frozenset[Visibility]:
-        """A super-token knows all of its cells, so merging needs FULL."""
+        """A super-token knows all of its cells, a landmark the whole page: they need FULL."""
         both = frozenset({Visibility.CAUSAL, Visibility.FULL})
+        if self.whole is not None:
+            both = both & self.whole.attention.visibilities()
         return both & {Visibility.FULL} if self.merged is not None else both
 
     def build(self, vocabulary_size: int, layout: Layout, visibility: Visibility) -> PageNetwork:
         """The network; raises ``UserError`` when its parts cannot keep to the visibility."""
         if visibility not in self.visibilities():
             allowed = ", ".join(sorted(v.name for v in self.visibilities()))
-            raise UserError(f"a Page with merged {self.merged} cannot be {visibility.name}, only {allowed}.")
+            raise UserError(
+                f"a Page with merged {self.merged} and whole {self.whole} cannot be {visibility.name}, only {allowed}."
+            )
         return PageNetwork(self, vocabulary_size, layout.axes, visibility)
 
 
@@ -127,7 +131,7 @@ class PageState:
 class PageBlock(nn.Module):
     """x + mixer(norm(x)), then x + feedforward(norm(x))."""
 
-    def __init__(self, config: Page, mixer: Neighbourhood | Attention) -> None:
+    def __init__(self, config: Page, mixer: Neighbourhood | Attention | Landmarks) -> None:
         super().__init__()
         self.mixer_norm = config.norm.build(config.width)
         self.mixer = mixer.build(config.width)

@@ -57,6 +57,7 @@ COMPANY, ORDER, PAD = company.COMPANY, company.ORDER, company.PADDING
 SNAKE = Grid(3, 4, "snake")
 GAINED = {"norm": RMSNorm(gain=True)}
 
+
 def page(visibility: Visibility = FULL, layout: Any = None, **fields: Any) -> Case:
     """A small page."""
     model = Page(**{"width": 16, "depth": 2, "local": Neighbourhood(heads=2, rows=3, columns=3), **fields})
