@@ -32,7 +32,7 @@ def asked(net: Any, layout: Grid, page: Tensor) -> Tensor:
 
 
 def test_the_readme_example() -> None:
-    """vocab 100, width 128, a 10 x 10 matrix, 8 heads, window 3, 2 iterations; trained one step, written, all in order."""
+    """vocab 100, width 128, a 10 x 10 matrix, 8 heads, window 3, 2 iterations: trained a step, written whole."""
     layout = Grid(10, 10)
     x = torch.randint(0, 100, (1, 100), generator=torch.Generator().manual_seed(0))
     model = Page(

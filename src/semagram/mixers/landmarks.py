@@ -2,10 +2,11 @@
 
     L_j = sum_i softmax_i(s_j . k_i) v_i          y_i = sum_j softmax_j(q_i . t_j) L_j
 
-with learnt seeds s_j and names t_j for each head: the induced set attention of Set Transformer (arXiv 1810.00825) with
-fixed names, what Longformer's global tokens (2004.05150) do when there is nothing but them. Cost is m n for m landmarks.
-Keys and queries are turned by their coordinates, so a landmark can belong to a region. A landmark reads everything, so it
-needs FULL visibility. Best beside windows: as ``Page(whole=Whole(Landmarks()))``. Tested against the formula written out.
+with learnt seeds s_j and names t_j for each head: the induced set attention of Set Transformer (arXiv 1810.00825)
+with fixed names, what Longformer's global tokens (2004.05150) do when there is nothing but them. Cost is m n for m
+landmarks. Keys and queries are turned by their coordinates, so a landmark can belong to a region. A landmark reads
+everything, so it needs FULL visibility. Best beside windows: as ``Page(whole=Whole(Landmarks()))``. Tested against
+the formula written out.
 """
 
 from __future__ import annotations

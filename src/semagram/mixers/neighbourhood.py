@@ -55,7 +55,7 @@ class Neighbourhood:
     global_heads: int = 0
     """Heads, of those, that look at the whole page."""
     reach: float | None = None
-    """Cells at which a learnt, soft window of each head begins (its standard deviation); none: windows are hard only."""
+    """Standard deviation in cells at which each head's learnt, soft window begins; none: windows are hard only."""
     positions: Positions = field(default_factory=Rotary)
     """How distance and direction enter."""
     sharpness: float | None = 8.0

@@ -49,5 +49,5 @@ class Masked:
         hidden_count = (uniform * cells).long().minimum((cells - 1).clamp(min=0)) + 1
         place = drawn.argsort(dim=1).argsort(dim=1)
         hidden = (place < hidden_count.minimum(cells)[:, None]).to(ids.device)
-        weights = hidden * (cells / hidden_count).to(ids.device)[:, None]
+        weights = hidden * (hidden_count.reciprocal() * cells).to(ids.device)[:, None]
         return Example(ids.masked_fill(hidden, mask_id), ids, weights, total)

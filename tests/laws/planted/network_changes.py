@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from semagram.layouts import Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import tiles
-from semagram.mixers import convolution
+from semagram.mixers import convolution, tiles
 from semagram.mixers.attention import AttentionMixer
 from semagram.models.transformer import TransformerNetwork
 
