@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "train on the text that ships with Python, show a sample, an honest score and a report",
     "train": "train a model on your text",
     "generate": "continue a prompt with a trained model",
+    "fill": "write what is missing in a text (gaps ___) with a trained model",
     "score": "nats and bits per character of a text under a trained model",
     "automaton": "rewrite a text cell by cell, again and again, with a centred model",
     "compress": "code a text into a file with a trained model's predictions",

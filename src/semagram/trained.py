@@ -35,6 +35,7 @@ from semagram.verbs.write_text import write_text
 
 if TYPE_CHECKING:
     from semagram.verbs.audit import AuditReport
+    from semagram.verbs.filled_text import FilledText, Filling
     from semagram.verbs.score import Score
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -88,6 +89,12 @@ class TrainedModel:
 
     generate = write_text
     """Continue a prompt; see ``verbs.write_text`` for all that can be asked."""
+
+    def fill(self, text: str, filling: Filling | None = None) -> FilledText:
+        """Write what is missing in ``text``: by default as many tokens as it has characters in each ``___``."""
+        from semagram.verbs.filled_text import Filling, fill_text
+
+        return fill_text(self.predictor, self.tokenizer, text, filling or Filling())
 
     def score(self, text: str) -> Score:
         """Nats and bits of ``text``, read in the same windows that ``compress`` reads."""

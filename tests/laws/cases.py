@@ -151,12 +151,12 @@ def covering(kind: type) -> list[Case]:
         if "visibility" not in chosen:
             return True
         visibility = values["visibility"][chosen["visibility"]]
-        deciding = [name for name in ("mixer", "network", "generator", "discriminator") if name in values]
+        deciding = [
+            name for name in ("mixer", "network", "generator", "discriminator", "merged", "whole") if name in values
+        ]
         if visibility not in legal.model_visibilities(walk.baseline(kind)):
             return False
         open_or_chosen = {n: [values[n][chosen[n]]] if n in chosen else values[n] for n in deciding}
-        if not deciding:
-            return visibility in legal.model_visibilities(walk.baseline(kind))
         return visibility is not Visibility.OTHERS and all(
             any(visibility in legal.part_visibilities(name, part) for part in parts)
             for name, parts in open_or_chosen.items()

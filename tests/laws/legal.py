@@ -33,10 +33,13 @@ from semagram.mixers import (
     DynamicBias,
     Forgetting,
     Interpolation,
+    Landmarks,
     LatentAttention,
     LearnedSink,
     Llama3,
     Memory,
+    MixedRotary,
+    Neighbourhood,
     NoPositions,
     NTKAware,
     OutputGate,
@@ -55,7 +58,20 @@ from semagram.mixers import (
     YaRN,
     ZeroSink,
 )
-from semagram.models import Electra, Hierarchical, Hourglass, Hybrid, Level, MultiToken, Stage, Transformer
+from semagram.models import (
+    Electra,
+    Hierarchical,
+    Hourglass,
+    Hybrid,
+    Level,
+    Merged,
+    MultiToken,
+    Page,
+    Repeated,
+    Stage,
+    Transformer,
+    Whole,
+)
 from semagram.models import Window as WindowModel
 from semagram.models.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from semagram.models.head import Head
@@ -74,7 +90,7 @@ from semagram.models.residual import Residual
 from semagram.models.scales import Fixed, LayerScale, ReZero
 from semagram.models.scales import Gate as ConditionGate
 from semagram.models.skips import Reinjection, UNetSkips
-from semagram.objectives import Bert, NextToken, PrefixLM
+from semagram.objectives import Bert, Coherent, NextToken, PrefixLM
 from semagram.predictors import CellularAutomaton, Unmasking
 from semagram.text.tokenizers import BPE
 
@@ -94,6 +110,8 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     TailFocus: {CAUSAL},
     Tree: {CAUSAL},
     SparseConvolution: {CAUSAL},
+    Neighbourhood: {CAUSAL, FULL},
+    Landmarks: {FULL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -126,6 +144,9 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Gated: lambda: Gated(multiple=1.5),
     WindowModel: lambda: WindowModel(context=3, width=WIDTH),
     Piecewise: lambda: Piecewise(basis=bases.Continuous(order=2, segments=2)),
+    Page: lambda: Page(width=WIDTH, depth=1, local=Neighbourhood(heads=2, rows=3, columns=3)),
+    Landmarks: lambda: Landmarks(heads=4, count=2),
+    Neighbourhood: lambda: Neighbourhood(heads=4, rows=3, columns=3),
     Convolution: lambda: Convolution(kernel=3),
     Segments: lambda: Segments(segment=3, memory=2),
     StateSpace: lambda: StateSpace(heads=2, expand=1.0, state=4, kernel=3),
@@ -220,13 +241,17 @@ EXTRA: dict[type, tuple[Any, ...]] = {
         ),
         Transformer(WIDTH, 2, layers=Layers(alternate=(TokenShift(),), loops=2), feedforward=Gated(bias=True)),
     ),
+    Neighbourhood: (
+        Neighbourhood(heads=2, rows=2, columns=4, dilation=2, border="clip", causal_rows=True, global_heads=1),
+        Neighbourhood(heads=2, rows=3, columns=3, positions=MixedRotary(), sharpness=None),
+    ),
 }
 """Variants that differ in several fields at once."""
 
 CONTEXTS: dict[type, tuple[Any, ...]] = {
     Layers: (Layers(loops=3),),
     RMSNorm: (RMSNorm(gain=True),),
-    Unmasking: (Unmasking(choice="random"),),
+    Unmasking: (Unmasking(choice="random"), Unmasking(schedule="cosine", steps=3)),
 }
 """Further starting points of one-field changes: for fields that act only beside certain values of others."""
 
@@ -234,6 +259,9 @@ ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
     (Layers, "fewest_loops"): lambda layers: layers.loops > 1,
     (RMSNorm, "from_one"): lambda norm: norm.gain,
     (Unmasking, "seed"): lambda writing: writing.choice == "random",
+    (Unmasking, "steps"): lambda writing: writing.schedule != "constant",
+    (Unmasking, "schedule"): lambda writing: writing.schedule != "constant",
+    (Unmasking, "cells"): lambda writing: writing.schedule == "constant",
 }
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
 
@@ -241,6 +269,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Sequence, "length"): (5,),
     (Grid, "height"): (1,),
     (Grid, "width"): (5,),
+    (Grid, "scan"): ("rows", "snake", "random"),
+    (Grid, "laying"): ("rows", "spiral"),
     (Streams, "length"): (3,),
     (Streams, "axes_count"): (1, 3),
     (Attention, "sharpness"): (None, 4.0),
@@ -275,6 +305,19 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Memory, "slots"): (1,),
     (Window, "size"): (2,),
     (Window, "dilation"): (2,),
+    (Neighbourhood, "heads"): (2,),
+    (Neighbourhood, "rows"): (1,),
+    (Neighbourhood, "columns"): (2,),
+    (Neighbourhood, "dilation"): (2,),
+    (Neighbourhood, "global_heads"): (1,),
+    (Neighbourhood, "reach"): (2.0,),
+    (Neighbourhood, "positions"): (MixedRotary(), NoPositions()),
+    (Neighbourhood, "sharpness"): (None,),
+    (Landmarks, "heads"): (2,),
+    (Landmarks, "count"): (3,),
+    (Landmarks, "positions"): (NoPositions(),),
+    (Landmarks, "sharpness"): (None,),
+    (MixedRotary, "base"): (10.0, 100.0),
     (Convolution, "kernel"): (1, 2, 5),
     (Segments, "mixer"): (Attention(heads=2), Attention(positions=NoPositions()), Attention(key_value_heads=2)),
     (Segments, "segment"): (1, 2, 64),
@@ -283,6 +326,15 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Transformer, "depth"): (0, 2),
     (Transformer, "dropout"): (0.0, 0.5),
     (Transformer, "logit_cap"): (None, 2.0, 15.0),
+    (Page, "width"): (24,),
+    (Page, "depth"): (0, 1, 2),
+    (Page, "local"): (Neighbourhood(heads=2, rows=2, columns=5, global_heads=1),),
+    (Page, "whole"): (Whole(Attention(heads=2), every=1), Whole(Attention(heads=1), every=2), Whole(Landmarks(2, 3))),
+    (Page, "merged"): (Merged(side=2, depth=1), Merged(side=3, depth=2)),
+    (Page, "repeated"): (Repeated(times=2), Repeated(times=3, drawn=True)),
+    (Page, "feedforward"): (Gated(multiple=1.5),),
+    (Page, "norm"): (LayerNorm(),),
+    (Page, "logit_cap"): (None, 15.0),
     (Hybrid, "network"): (
         Transformer(width=WIDTH, depth=2, tied=True),
         Transformer(width=WIDTH, depth=1, logit_cap=None, shift=None, norm=LayerNorm()),
@@ -446,6 +498,10 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (SelectiveScan, "rank"): (None, 3),
     (SelectiveScan, "kernel"): (1,),
     (SelectiveScan, "links"): (bases.Continuous(1, 2),),
+    (Coherent, "share"): (1.0,),
+    (Unmasking, "schedule"): ("cosine", "linear"),
+    (Unmasking, "steps"): (2, 3),
+    (Unmasking, "block"): (None, 2, 5),
 }
 """Values for fields whose neighbours must fit other fields."""
 
@@ -460,6 +516,9 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Electra, "share"),
     (Electra, "weight"),
     (Piecewise, "frugal"),
+    (Grid, "seed"),
+    (Grid, "order"),
+    (Unmasking, "order"),
 }
 """Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses), not its numbers
 (frugal saves memory), or only beside others (a scale of plain products, a fraction of wide heads): the tests of
@@ -490,6 +549,9 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Sequence, {"length": 0}, "at least 1"),
     (Grid, {"height": 0}, "at least 1"),
     (Grid, {"width": 0}, "at least 1"),
+    (Grid, {"seed": 3}, "random"),
+    (Grid, {"order": (1, 0)}, "given"),
+    (Grid, {"height": 1, "width": 2, "scan": "given", "order": (1, 1)}, "each of the 2 places"),
     (Streams, {"length": 0}, "at least 1"),
     (Streams, {"axes_count": 0}, "at least 1"),
     (Attention, {"heads": 0}, "at least 1"),
@@ -533,6 +595,17 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Window, {"size": 0}, "at least 1"),
     (Window, {"dilation": 0}, "at least 1"),
     (Window, {"size": 1, "dilation": 2}, "no effect"),
+    (MixedRotary, {"base": 1.0}, "above 1"),
+    (Neighbourhood, {"heads": 0}, "at least 1"),
+    (Neighbourhood, {"rows": 0}, "at least 1"),
+    (Neighbourhood, {"columns": 0}, "at least 1"),
+    (Neighbourhood, {"dilation": 0}, "at least 1"),
+    (Neighbourhood, {"heads": 4, "global_heads": 4}, "fewer than heads"),
+    (Neighbourhood, {"sharpness": 0.0}, "above 0"),
+    (Neighbourhood, {"reach": 0.0}, "above 0"),
+    (Landmarks, {"count": 0}, "at least 1"),
+    (Landmarks, {"heads": 0}, "at least 1"),
+    (Landmarks, {"sharpness": 0.0}, "above 0"),
     (Convolution, {"kernel": 0}, "at least 1"),
     (Segments, {"segment": 0}, "at least 1"),
     (Segments, {"memory": -1}, "0 slots or more"),
@@ -614,6 +687,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Transformer, {"dropout": 1.0}, "not including, 1"),
     (Transformer, {"dropout": -0.1}, "not including, 1"),
     (Transformer, {"logit_cap": 0.0}, "above 0"),
+    (Page, {"width": 0}, "at least 1"),
+    (Page, {"depth": -1}, "at least 0"),
+    (Whole, {"every": 0}, "at least 1"),
+    (Merged, {"side": 1}, "at least 2"),
+    (Merged, {"depth": 0}, "at least 1"),
+    (Repeated, {"times": 1}, "at least 2"),
+    (Page, {"logit_cap": 0.0}, "above 0"),
     (Hybrid, {"orders": ()}, "ascending"),
     (Hybrid, {"orders": (2, 1)}, "ascending"),
     (Hybrid, {"orders": (1, 2), "main_order": 3}, "one of"),
@@ -674,6 +754,15 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LookBack, {"last": 0}, "at least 1"),
     (Unmasking, {"choice": "confidence", "seed": 3}, "random"),
     (Unmasking, {"choice": "ranks", "seed": 3}, "random"),
+    (Coherent, {"share": 0.0}, "above 0"),
+    (Coherent, {"share": 1.5}, "at most 1"),
+    (Unmasking, {"block": 0}, "at least 1"),
+    (Unmasking, {"steps": 4}, "constant schedule"),
+    (Unmasking, {"schedule": "cosine"}, "needs writing.steps"),
+    (Unmasking, {"schedule": "linear"}, "needs writing.steps"),
+    (Unmasking, {"schedule": "linear", "steps": 3, "cells": 2}, "writing.cells 2|2"),
+    (Unmasking, {"choice": "given"}, "must be there"),
+    (Unmasking, {"order": (1, 0)}, "given"),
     (BPE, {"vocabulary_size": 255}, "at least 256"),
 ]
 """Values that must be refused, each with a word of the reason."""
@@ -724,6 +813,8 @@ def model_visibilities(model: Any) -> set[Visibility]:
     detection needs both sides."""
     if isinstance(model, (Hybrid, MultiToken)):
         return model_visibilities(model.network) & {CAUSAL}
+    if isinstance(model, Page):
+        return part_visibilities("merged", model.merged) & part_visibilities("whole", model.whole) - {OTHERS}
     if isinstance(model, Electra):
         return model_visibilities(model.generator) & model_visibilities(model.discriminator) & {FULL}
     if not hasattr(model, "mixer"):
@@ -745,6 +836,10 @@ def part_visibilities(name: str, part: Any) -> set[Visibility]:
     """What a model with ``part`` in its field ``name`` can keep to, as far as that part decides it."""
     if name == "mixer":
         return visibilities(part) - {OTHERS}
+    if name == "whole":
+        return {CAUSAL, FULL, OTHERS} if part is None else visibilities(part.attention)
+    if name == "merged":  # a super-token has seen all of its cells
+        return {FULL} if part is not None else {CAUSAL, FULL, OTHERS}
     wrapped = {"network": {CAUSAL}, "generator": {FULL}, "discriminator": {FULL}}
     return model_visibilities(part) & wrapped[name] if name in wrapped else {CAUSAL, FULL, OTHERS}
 

@@ -75,8 +75,8 @@ def check_predictor(predictor: Any, layout: Any, ids: Tensor) -> None:
     whole = read_whole(predictor, layout, ids)
     slow = read_step_by_step(predictor.open(layout, ids.shape[0]), ids)
     require(close(whole, slow), READ, f"in one go: {gap(whole, slow)}")
-    group = predictor.open(layout, ids.shape[0]).next_positions.shape[1]
-    for cut in sorted({group, n // 2 // group * group} - {0, n}):
+    groups = borders(predictor, layout, ids)
+    for cut in sorted({groups[0], max([at for at in groups if at <= n // 2], default=0)} - {0, n}):
         state = predictor.open(layout, ids.shape[0])
         parts = [state.read(ids[:, :cut])]
         asked = state.log_probs()
@@ -87,6 +87,15 @@ def check_predictor(predictor: Any, layout: Any, ids: Tensor) -> None:
     full_canvas(predictor, layout, ids)
     if predictor.fixed_order:
         given_is_written(predictor, layout, ids, slow)
+
+
+def borders(predictor: Any, layout: Any, ids: Tensor) -> list[int]:
+    """How many cells are written after each group; groups need not be of one size."""
+    state, found = predictor.open(layout, ids.shape[0]), [0]
+    while (group := state.next_positions.shape[1]) > 0:
+        state.write(ids[:, found[-1] : found[-1] + group])
+        found.append(found[-1] + group)
+    return found[1:]
 
 
 def full_canvas(predictor: Any, layout: Any, ids: Tensor) -> None:

@@ -25,15 +25,20 @@ from semagram.layouts.geometry import Geometry
 from semagram.mixers import (
     Attention,
     Mixer,
+    Neighbourhood,
     Rotary,
     attention,
     convolution,
+    landmarks,
+    neighbourhood,
     rotary,
     selective_scan,
     sparse_convolution,
     state_space,
+    tiles,
     token_shift,
     tree,
+    windows,
 )
 
 ODD = [(1, 1), (2, 3), (3, 7), (1, 13), (5, 2)]
@@ -98,6 +103,36 @@ def test_convolution_is_its_reference(b: int, n: int, kernel: int, count) -> Non
         lambda x, taps: convolution.shifted_sum(F.pad(x, (0, 0, kernel - 1, 0)), taps),
         convolution.reference, torch.randn(b, n, 7), torch.randn(kernel, 7),
     )  # fmt: skip
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+@pytest.mark.parametrize("visibility", [Visibility.CAUSAL, Visibility.FULL])
+def test_neighbourhoods_are_their_reference(b: int, n: int, visibility: Visibility, count) -> None:
+    """Pages of all shapes are compared in tests/mixers."""
+    torch.manual_seed(0)
+    window = Neighbourhood(rows=2, columns=3, dilation=2).window
+    place = Geometry.of(Grid(3, n, "snake").positions(), visibility)
+    mask = windows.visible(place, window)
+    tiling = tiles.Tiling.of(place, window, torch.float32)
+    shape = (b, 3 * n, 2, 4)
+    compared(
+        lambda q, k, v: tiles.tiled_attention(q, k, v, tiling, 0.5),
+        lambda q, k, v: neighbourhood.reference(*(t.transpose(1, 2) for t in (q, k, v)), mask, 0.5).transpose(1, 2),
+        torch.randn(shape), torch.randn(shape), torch.randn(shape),
+    )  # fmt: skip
+    count("fast paths against their references, values and gradients")
+
+
+@pytest.mark.parametrize(("b", "n"), ODD)
+def test_landmarks_are_their_reference(b: int, n: int, count) -> None:
+    torch.manual_seed(0)
+    told = [torch.randn(b, 2, n, 4) for _ in range(3)] + [torch.randn(2, 3, 4) for _ in range(2)]
+    compared(
+        lambda *t: landmarks.exchanged(*t, 0.5),
+        lambda *t: landmarks.reference(*t, 0.5),
+        *told,
+    )
     count("fast paths against their references, values and gradients")
 
 

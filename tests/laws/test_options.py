@@ -69,7 +69,8 @@ def test_a_field_of_a_network_does_something(label: str, a: Any, b: Any, count) 
             if alias(a, b):
                 continue
             # On a line or on a page: an axis with one rotary plane, say, does not feel the base.
-            layouts = (Grid(3, 4), Sequence(7))
+            # A window of three rows is the whole of a page of three.
+            layouts = (Grid(3, 4), Sequence(7), Grid(5, 2))
             cases = [[Case(model, layout, visibility, VOCABULARY) for model in (a, b)] for layout in layouts]
             assert any(differs(*two) for two in cases), f"{label} changes neither parameters, outputs nor training"
             count("fields changed, each of which must do something")

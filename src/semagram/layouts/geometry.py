@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from copy import copy
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -23,6 +24,11 @@ from semagram.layouts.positions import Positions
 from semagram.layouts.visibility import Visibility
 
 Tables = tuple[Tensor, ...]
+
+Kept = TypeVar("Kept")
+
+Extent = tuple[tuple[int, int], ...]
+"""The least and the greatest coordinate of each axis."""
 
 
 class Geometry:
@@ -42,6 +48,7 @@ class Geometry:
         keep: Tensor | None = None,
         pairs: Tensor | None = None,
         prefix: int = 0,
+        extent: Extent | None = None,
     ) -> None:
         n = coords.shape[0]
         if pairs is not None and (pairs.dim() not in (2, 3, 4) or pairs.shape[-2:] != (n, n)):
@@ -54,10 +61,13 @@ class Geometry:
         self.keep = keep
         self.pairs = pairs if pairs is None or pairs.dim() != 3 else pairs[:, None]
         self.prefix = prefix
+        # Plain numbers, found once here: a mixer that asked a tensor for them could not be compiled in one graph.
+        self.extent = extent_of(coords) if extent is None else extent
         self.board: dict[str, Tensor] | None = None
         """What layers leave for later ones, within one call; None unless opened."""
         self._tables: dict[Hashable, Tables] = {}
         self._preceded: dict[int, Geometry] = {}
+        self._kept: dict[Hashable, object] = {}
         self._whole: Geometry | None = None
         self._start = 0
         self._windows: dict[tuple[int, int], Geometry] = {}
@@ -93,14 +103,19 @@ class Geometry:
         return self.coords.shape[0]
 
     @property
-    def causal(self) -> bool:
-        """True when a slot may see only slots up to its own."""
-        return self.visibility is Visibility.CAUSAL
+    def whole(self) -> Geometry:
+        """The canvas that this is a part of (see ``narrow``); itself if it is none."""
+        return self if self._whole is None else self._whole
 
     @property
     def start(self) -> int:
-        """The slot of the whole canvas that comes first here."""
+        """The first of ``whole``'s slots that this part holds."""
         return self._start
+
+    @property
+    def causal(self) -> bool:
+        """True when a slot may see only slots up to its own."""
+        return self.visibility is Visibility.CAUSAL
 
     @property
     def rules(self) -> bool:
@@ -117,7 +132,7 @@ class Geometry:
         """Slots ``start .. start + count - 1``; tables are cut from the whole canvas's, not made again."""
         stop = start + count
         keep = None if self.keep is None else self.keep[:, start:stop]
-        part = Geometry(self.coords[start:stop], self.order[start:stop], self.visibility, keep)
+        part = Geometry(self.coords[start:stop], self.order[start:stop], self.visibility, keep, extent=self.extent)
         part._whole = self if self._whole is None else self._whole
         part._start = self._start + start
         part.pairs, part.prefix = self.pairs, self.prefix  # of the whole canvas: read by slot numbers
@@ -157,7 +172,8 @@ class Geometry:
         """The same cells on another device (tables are made afresh there)."""
         keep = None if self.keep is None else self.keep.to(device)  # type: ignore[call-overload]
         pairs = None if self.pairs is None else self.pairs.to(device)  # type: ignore[call-overload]
-        there = Geometry(self.coords.to(device), self.order.to(device), self.visibility, keep)  # type: ignore[call-overload]
+        coords, order = self.coords.to(device), self.order.to(device)  # type: ignore[call-overload]
+        there = Geometry(coords, order, self.visibility, keep, extent=self.extent)
         there.pairs, there.prefix, there._start = pairs, self.prefix, self._start
         return there
 
@@ -179,3 +195,17 @@ class Geometry:
         if found is None:
             found = self._tables["pairs", key] = make()
         return found
+
+    def once(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """Whatever ``make`` gives, made at most once for ``key`` and this geometry (parts of it make their own)."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast(Kept, self._kept[key])
+
+
+def extent_of(coords: Tensor) -> Extent:
+    """The least and the greatest coordinate of each axis of ``(n, a)``; (0, -1) where there is no cell."""
+    if coords.shape[0] == 0:
+        return ((0, -1),) * coords.shape[1]
+    least, greatest = coords.aminmax(dim=0)
+    return tuple(zip(least.tolist(), greatest.tolist(), strict=True))

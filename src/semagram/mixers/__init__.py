@@ -13,7 +13,10 @@ from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, 
 from semagram.mixers.context import Context
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.cross_attention import CrossAttention
+from semagram.mixers.landmarks import Landmarks
 from semagram.mixers.latent_attention import LatentAttention
+from semagram.mixers.mixed_rotary import MixedRotary
+from semagram.mixers.neighbourhood import Neighbourhood
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
 from semagram.mixers.segments import Segments
@@ -35,6 +38,8 @@ Mixer = (
     | TailFocus
     | Tree
     | SparseConvolution
+    | Neighbourhood
+    | Landmarks
 )
 
 __all__ = [
@@ -50,12 +55,15 @@ __all__ = [
     "Everything",
     "Forgetting",
     "Interpolation",
+    "Landmarks",
     "LatentAttention",
     "LearnedSink",
     "Llama3",
     "Memory",
+    "MixedRotary",
     "Mixer",
     "NTKAware",
+    "Neighbourhood",
     "NoPositions",
     "OutputGate",
     "Reach",

@@ -17,6 +17,7 @@ from semagram.models.hourglass import Hourglass, Stage
 from semagram.models.hybrid import Hybrid
 from semagram.models.multi_token import MultiToken
 from semagram.models.multistream import MultiStream
+from semagram.models.page import Merged, Page, Repeated, Whole
 from semagram.models.perceiver import CrossStack, Perceiver
 from semagram.models.stack import Blocks
 from semagram.models.transformer import Transformer
@@ -24,7 +25,7 @@ from semagram.models.vectors import VectorEncoder
 from semagram.models.vision import Vision
 from semagram.models.window import Window
 
-Model = Transformer | Hybrid | MultiToken | Electra | Hierarchical | Hourglass | Window
+Model = Transformer | Hybrid | MultiToken | Electra | Hierarchical | Hourglass | Window | Page
 
 ByHand = Decoder | EncoderDecoder | Classifier | CrossStack | Continuous | MultiStream
 """Models beside those of texts."""
@@ -44,13 +45,17 @@ __all__ = [
     "Hourglass",
     "Hybrid",
     "Level",
+    "Merged",
     "Model",
     "MultiStream",
     "MultiToken",
+    "Page",
     "Perceiver",
+    "Repeated",
     "Stage",
     "Transformer",
     "VectorEncoder",
     "Vision",
+    "Whole",
     "Window",
 ]

@@ -2,16 +2,18 @@
 
 from semagram.objectives.bert import Bert
 from semagram.objectives.centred import Centred
+from semagram.objectives.coherent import Coherent
 from semagram.objectives.contract import Example, LossKind, auxiliary_of, weighted_nats
 from semagram.objectives.masked import Masked
 from semagram.objectives.next_token import NextToken
 from semagram.objectives.prefix import PrefixLM
 
-Objective = NextToken | Masked | Bert | PrefixLM | Centred
+Objective = NextToken | Masked | Bert | PrefixLM | Centred | Coherent
 
 __all__ = [
     "Bert",
     "Centred",
+    "Coherent",
     "Example",
     "LossKind",
     "Masked",

@@ -1,9 +1,11 @@
 """Masked, any order: hide m random cells and ask for them, given the rest. Needs FULL visibility.
 
-With m uniform on 1..n and weight n / m on each hidden cell, the loss is exactly the mean, over all orders of
-writing, of the negative log-likelihood in that order: an upper bound on that of the best mixture of orders
-(order-agnostic models: arXiv 1310.1757, 2110.02037; masked diffusion: 2406.04329). In one batch the m are spread
-evenly over 1..n (a stratified draw), which keeps the mean and lowers the variance.
+With m uniform on 1..n and weight n / m on each hidden cell, the loss is exactly the mean, over all orders of writing,
+of the negative log-likelihood in that order: an upper bound on that of the best mixture of orders (order-agnostic
+models: arXiv 1310.1757, 2110.02037; masked diffusion: 2406.04329). In one batch the m are spread evenly over 1..n (a
+stratified draw), which keeps the mean and lowers the variance. Padding cells (``geometry.keep``) are no cells of the
+page: never hidden, never asked for, not counted. Tested: its mean over every mask of a small page equals the mean
+over every order of that page's negative log-likelihood.
 """
 
 from __future__ import annotations
@@ -37,8 +39,15 @@ class Masked:
         rows, n = ids.shape
         start = torch.rand((), generator=generator)
         uniform = (torch.arange(rows) / rows + start) % 1.0
-        hidden_count = (uniform * n).long().clamp(max=n - 1) + 1
-        place = torch.rand(rows, n, generator=generator).argsort(dim=1).argsort(dim=1)
-        hidden = (place < hidden_count[:, None]).to(ids.device)
-        weights = hidden * (n / hidden_count.to(ids.device)[:, None])
-        return Example(ids.masked_fill(hidden, mask_id), ids, weights, float(ids.numel()))
+        drawn = torch.rand(rows, n, generator=generator)
+        if geometry.keep is None:
+            cells, total = torch.full((rows,), n), float(ids.numel())
+        else:  # padding comes last in the draw, so that it is never hidden and never asked for
+            keep = geometry.keep.cpu()
+            drawn, cells = drawn.masked_fill(~keep, 2.0), keep.sum(dim=1)
+            total = float(cells.sum())
+        hidden_count = (uniform * cells).long().minimum((cells - 1).clamp(min=0)) + 1
+        place = drawn.argsort(dim=1).argsort(dim=1)
+        hidden = (place < hidden_count.minimum(cells)[:, None]).to(ids.device)
+        weights = hidden * (hidden_count.reciprocal() * cells).to(ids.device)[:, None]
+        return Example(ids.masked_fill(hidden, mask_id), ids, weights, total)

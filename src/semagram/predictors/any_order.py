@@ -1,15 +1,15 @@
 """A masked network as a predictor: it writes cells anywhere, several at once, in an order of its own choosing.
 
-Each step shows the network the page with its unknown cells masked, chooses which unknown cells come next, and
-gives their distributions. The choice depends only on what is written (and on the numbers drawn for the ``random``
-order from a fixed seed), so a decoder arrives at the same choice, and coding cell by cell given the cells already
-written is an exact negative log-likelihood in the model's own order. MaskGIT: arXiv 2202.04200.
+Each step shows the network the page with its unknown cells masked, chooses which unknown cells come next, and gives
+their distributions (``orders`` has the rules). The choice depends only on what is written (and on the numbers drawn
+for the ``random`` order from a fixed seed), so a decoder arrives at the same choice, and coding cell by cell given
+the cells already written is an exact negative log-likelihood in the model's own order. MaskGIT: arXiv 2202.04200.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,16 +22,30 @@ from semagram.models.contract import Network
 from semagram.predictors.answering import answering, checked
 from semagram.predictors.causal import canvas_of
 from semagram.predictors.contract import read_step_by_step
+from semagram.predictors.orders import Choice, Schedule, priority_of, sizes, wishes
+
+HIDDEN = -2
+"""In ``given``: a cell that is not known and never asked for. The network goes on seeing a mask there, so the others'
+distributions do not depend on it: that is how a page may be larger than its text."""
 
 
 @dataclass(frozen=True)
 class Unmasking:
     """How a masked model writes a page."""
 
-    choice: Literal["confidence", "random", "ranks"] = "confidence"
-    """Which unknown cells come next: those the model is surest of; random ones; those of the lowest rank."""
+    choice: Choice = "confidence"
+    """Which unknown cells come next: those the model is surest of (by largest probability, margin or entropy); random
+    ones; those of the lowest rank (the layout's scan); along the text, or backwards; in a given order."""
     cells: int = 1
-    """Cells written together in a step."""
+    """Cells written together in a step (constant schedule)."""
+    schedule: Schedule = "constant"
+    """Always ``cells`` of them, or a plan of ``steps`` steps whose share of known cells grows so."""
+    steps: int | None = None
+    """Steps of a linear or cosine schedule."""
+    block: int | None = None
+    """Write the text in blocks of so many cells, each to its end before the next begins; none: all of it at once."""
+    order: tuple[int, ...] = ()
+    """The cells in order of writing, for the given choice (and no other)."""
     seed: int = 0
     """Of the random order (and of no other); every row of a batch draws the same order."""
 
@@ -41,6 +55,21 @@ class Unmasking:
         if self.seed != 0 and self.choice != "random":
             raise UserError(
                 f'writing.seed {self.seed} cannot act: it is for choice "random", and the choice is "{self.choice}".'
+            )
+        if self.block is not None and self.block < 1:
+            raise UserError(f"writing.block must be at least 1 or none, got {self.block}.")
+        if self.schedule == "constant" and self.steps is not None:
+            raise UserError(f"writing.steps {self.steps} cannot act with a constant schedule: give linear or cosine.")
+        if self.schedule != "constant" and (self.steps is None or self.steps < 1):
+            raise UserError(f"writing.schedule {self.schedule} needs writing.steps of at least 1, got {self.steps}.")
+        if self.schedule != "constant" and self.cells != 1:
+            raise UserError(
+                f"writing.cells {self.cells} cannot act: the schedule is {self.schedule}, give writing.steps."
+            )
+        if (self.choice == "given") != bool(self.order):
+            raise UserError(
+                f'writing.order is for choice "given" and must be there for it; the choice is "{self.choice}", the '
+                f"order {self.order}."
             )
 
     @property
@@ -97,27 +126,41 @@ class AnyOrderState:
         self._page = torch.full((batch, n), self._network.vocabulary_size, dtype=torch.int64, device=device)
         if given is not None:
             counts = (given >= 0).sum(dim=1)
-            if bool((counts != counts[0]).any()):
+            if bool((counts != counts[0]).any()) and not bool((given == HIDDEN).any()):
                 raise ValueError(f"every row must have as many known cells; got {counts.tolist()}.")
             self._page = torch.where(given.to(device) >= 0, given.to(device), self._page)
-        generator = torch.Generator().manual_seed(self._writing.seed)
-        shuffled = torch.rand(n, generator=generator).argsort().to(device)
-        self._priority = positions.rank.to(device) if self._writing.choice == "ranks" else shuffled
+        self._open = self._page == self._network.vocabulary_size
+        if given is not None:
+            self._open &= given.to(device) != HIDDEN
+            left = self._open.sum(dim=1)
+            if bool((left != left[0]).any()):
+                raise ValueError(f"every row must have as many cells to be written; got {left.tolist()}.")
+        writing = self._writing
+        self._priority = priority_of(writing.choice, positions.rank, writing.seed, writing.order).to(device)
+        # Rows may have their unknown cells in other blocks than their neighbours: each has its own list of sizes.
+        self._block = torch.arange(n, device=device) // (writing.block or n)
+        self._sizes = [self._plan(row) for row in self._open]
         self._answer: tuple[Tensor, Tensor] | None = None
+
+    def _plan(self, unknown: Tensor) -> list[int]:
+        """Cells of each coming step of a row ``(n,)``, in turn, block after block; the next step stands last."""
+        w, found = self._writing, []
+        for count in torch.bincount(self._block[unknown]).tolist():
+            found += sizes(count, w.schedule, w.cells, w.steps or 1)
+        return found[::-1]
 
     def _ask(self) -> tuple[Tensor, Tensor]:
         """The coming cells ``(b, g)`` and their log-probabilities ``(b, g, v)``."""
         if self._answer is not None:
             return self._answer
-        unknown = self._page == self._network.vocabulary_size
-        left = int(unknown[0].sum())
-        group = min(self._writing.cells, left)
+        unknown = self._open
+        group = min((row[-1] for row in self._sizes if row), default=0)
         with answering(self._network):
             everywhere = torch.log_softmax(self._network(self._page, self._geometry).float(), dim=-1)
-        if self._writing.choice == "confidence":
-            wish = everywhere.max(dim=-1).values
-        else:
-            wish = -self._priority.float().expand_as(self._page)
+        wish = wishes(self._writing.choice, everywhere, self._priority)
+        if self._writing.block is not None and group:
+            current = self._block.masked_fill(~unknown, self._block.shape[0]).amin(dim=1, keepdim=True)
+            unknown = unknown & (self._block == current)
         # A stable sort, so that equal wishes are settled by place and the decoder cannot differ.
         wish = wish.masked_fill(~unknown, float("-inf"))
         cells = wish.sort(dim=1, descending=True, stable=True).indices[:, :group]
@@ -141,6 +184,11 @@ class AnyOrderState:
         if ids.shape[1] != cells.shape[1]:
             raise ValueError(f"write takes {cells.shape[1]} ids a row here, got {ids.shape[1]}.")
         self._page = self._page.scatter(1, cells, ids)
+        self._open = self._open.scatter(1, cells, False)
+        for row in self._sizes:
+            row[-1] -= cells.shape[1]
+            if row[-1] == 0:
+                row.pop()
         self._answer = None
 
     def read(self, ids: Tensor) -> Tensor:

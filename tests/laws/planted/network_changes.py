@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semagram.layouts import Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import convolution
+from semagram.mixers import convolution, tiles
 from semagram.mixers.attention import AttentionMixer
 from semagram.models.transformer import TransformerNetwork
 
@@ -257,3 +257,64 @@ def python_in_the_middle(network: Any, config: Any) -> None:
 
 def no_cap(network: Any, config: Any) -> None:
     network.logit_cap = None
+
+
+def window_further_by(cells: int) -> Callable[[Any], Any]:
+    """Windows lie ``cells`` further along than they should, in the fast path (its reference is not asked)."""
+    return lambda sound: lambda queries, keys, *rest: sound(queries + cells, keys, *rest)
+
+
+def ranks_forgotten(sound: Any) -> Any:
+    """Tiles whose windows do not ask which cell was written first."""
+    return lambda slots, window, tile, causal, full, dtype: sound(slots, window, tile, False, full, dtype)
+
+
+def page_without_places(sound: Any) -> Any:
+    """Tiles in the order in which slots are presented, wherever these stand."""
+
+    def of(geometry: Geometry, window: Any, dtype: Any) -> Any:
+        plain = torch.cartesian_prod(*(torch.arange(low, high + 1) for low, high in geometry.extent))
+        coords = plain.view(geometry.count, -1)
+        return sound.__func__(tiles.Tiling, Geometry(coords, geometry.order, geometry.visibility), window, dtype)
+
+    return of
+
+
+def kept_in_windows(sound: Any) -> Any:
+    """Padding is part of the page that windows see."""
+    return lambda geometry, window: sound(_without_padding(geometry), window)
+
+
+def kept_in_squares(sound: Any) -> Any:
+    """Padding is merged into super-tokens."""
+    return lambda self, x, geometry: sound(self, x, _without_padding(geometry))
+
+
+def _without_padding(geometry: Geometry) -> Geometry:
+    return Geometry(geometry.coords, geometry.order, geometry.visibility, None, geometry.extent)
+
+
+def merged_by_rows_of_the_batch(sound: Any) -> Any:
+    """What super-tokens say goes to the next row of the batch."""
+    return lambda self, x, coarse, geometry: sound(self, x, coarse.roll(1, dims=0), geometry)
+
+
+def visible_asked_too(sound: Any) -> Any:
+    """Lines ask for a line that is shown."""
+
+    def lines(geometry: Geometry, rows: int, generator: torch.Generator) -> Any:
+        hidden, weights = sound(geometry, rows, generator)
+        return hidden & (weights == 0), weights
+
+    return lines
+
+
+def iterations_share_a_state(sound: Any) -> Any:
+    """Every application of a repeated trunk writes into the same keys."""
+
+    def new_state(self: Any, batch: int, geometry: Geometry) -> Any:
+        state = sound(self, batch, geometry)
+        state.mixers = [state.mixers[0]] * len(state.mixers)
+        return state
+
+    return new_state

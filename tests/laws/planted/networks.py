@@ -17,11 +17,14 @@ from semagram.feedforward import LayerNorm, RMSNorm, norms
 from semagram.feedforward.mlp import MLPLayer
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Convolution, attention
+from semagram.mixers import Convolution, Neighbourhood, attention, neighbourhood, tiles
 from semagram.mixers.attention import AttentionMixer, KeyValueState
 from semagram.mixers.convolution import ConvolutionMixer
 from semagram.mixers.token_shift import TokenShiftMixer
-from semagram.models import Transformer
+from semagram.models import Merged, Page, Repeated, Transformer
+from semagram.models.merging import Merging
+from semagram.models.page import PageNetwork
+from semagram.objectives import coherent
 
 CAUSAL, FULL = Visibility.CAUSAL, Visibility.FULL
 
@@ -54,7 +57,49 @@ COMPANY, ORDER, PAD = company.COMPANY, company.ORDER, company.PADDING
 SNAKE = Grid(3, 4, "snake")
 GAINED = {"norm": RMSNorm(gain=True)}
 
+
+def page(visibility: Visibility = FULL, layout: Any = None, **fields: Any) -> Case:
+    """A small page."""
+    model = Page(**{"width": 16, "depth": 2, "local": Neighbourhood(heads=2, rows=3, columns=3), **fields})
+    return Case(model, layout or Grid(4, 5), visibility, 7)
+
+
 FAULTS: list[Planted] = [
+    Planted(
+        "windows that look one cell ahead",
+        STEP,
+        net.replacing(tiles, "seen_on_axis", net.window_further_by(1)),
+        page(CAUSAL, Sequence(9), local=Neighbourhood(heads=2, rows=1, columns=3, causal_columns=True)),
+    ),
+    Planted("tiles that forget ranks", PEEK, net.replacing(tiles, "part_of", net.ranks_forgotten), page(CAUSAL)),
+    Planted(
+        "tiles in presented order",
+        STEP,
+        lambda patch: patch.setattr(
+            tiles.Tiling, "of", staticmethod(net.page_without_places(tiles.Tiling.__dict__["of"]))
+        ),
+        page(CAUSAL, Grid(3, 4, "columns")),
+    ),
+    Planted("padding in windows", PAD, net.replacing(neighbourhood, "visible", net.kept_in_windows), page()),
+    Planted(
+        "padding in super-tokens",
+        PAD,
+        net.replacing(Merging, "merge", net.kept_in_squares),
+        page(merged=Merged(2, 1)),
+    ),
+    Planted(
+        "super-tokens of another row",
+        ORDER,
+        net.replacing(Merging, "hand_back", net.merged_by_rows_of_the_batch),
+        page(merged=Merged(2, 1)),
+    ),
+    Planted("lines that ask for what they show", PEEK, net.replacing(coherent, "lines", net.visible_asked_too), page()),
+    Planted(
+        "iterations share one state",
+        STEP,
+        net.replacing(PageNetwork, "new_state", net.iterations_share_a_state),
+        page(CAUSAL, repeated=Repeated(2)),
+    ),
     Planted("a mask that hides nothing", PEEK, net.attending(net.everyone), case()),
     Planted("a mask off by one", PEEK, net.attending(net.off_by(1)), case(layout=SNAKE)),
     Planted("a mask too strict by one", STEP, net.attending(net.off_by(-1)), case()),

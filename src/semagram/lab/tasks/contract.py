@@ -22,7 +22,7 @@ class Batch:
     scored: Tensor
 
 
-class Task(Protocol):
+class LineTask(Protocol):
     """What every task offers."""
 
     @property
