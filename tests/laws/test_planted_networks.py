@@ -8,12 +8,13 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import blocks, hierarchies, networks, polynomials, training
+from laws.planted import attentions, blocks, hierarchies, networks, polynomials, training
 from laws.planted.judged import OPTION, laws_broken
 from laws.planted.networks import Planted, planted
 
-FAULTS = [*networks.FAULTS, *blocks.FAULTS, *hierarchies.FAULTS, *polynomials.FAULTS, *training.FAULTS]
-SOUND = [*networks.CLEAN, *blocks.CLEAN, *polynomials.CLEAN]
+WINGS = (networks, attentions, blocks, hierarchies, polynomials, training)
+FAULTS: list[Planted] = [fault for wing in WINGS for fault in wing.FAULTS]
+SOUND: list[Case] = [case for wing in WINGS for case in getattr(wing, "CLEAN", ())]
 
 
 @pytest.mark.parametrize("subject", SOUND, ids=[str(i) for i in range(len(SOUND))])

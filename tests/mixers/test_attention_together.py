@@ -94,7 +94,7 @@ def together() -> list[dict[str, Any]]:
 
 
 def test_every_two_parts_compose_or_are_refused() -> None:
-    """X3 (steps differ from the pass), X4 (ALiBi with rotary), X6 (memory), X12, X15: in one pass, in chunks, singly."""
+    """X3 (steps differ from the pass), X4 (ALiBi with rotary), X6 (memory), X12, X15: a pass, chunks, single slots."""
     refused, x = [], torch.randn(2, 34, WIDTH)
     told = geometry(34)
     for fields in together():
