@@ -220,7 +220,7 @@ def test_an_unknown_option_is_an_error() -> None:
 
     with pytest.raises(TypeError, match="enc_num_memory_tokens"):
         EncoderDecoder(enc_num_memory_tokens=0)  # type: ignore[call-arg]
-    with pytest.raises(UserError, match="no field 'shard'.*Did you mean \"shared\""):
+    with pytest.raises(UserError, match=r"no field 'shard'.*Did you mean .shared."):
         from_json(EncoderDecoder, {"shard": True})
 
 
