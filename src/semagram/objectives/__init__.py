@@ -8,4 +8,14 @@ from semagram.objectives.prefix import PrefixLM
 
 Objective = NextToken | Masked | Bert | PrefixLM
 
-__all__ = ["Bert", "Example", "LossKind", "Masked", "NextToken", "Objective", "PrefixLM", "auxiliary_of", "weighted_nats"]
+__all__ = [
+    "Bert",
+    "Example",
+    "LossKind",
+    "Masked",
+    "NextToken",
+    "Objective",
+    "PrefixLM",
+    "auxiliary_of",
+    "weighted_nats",
+]

@@ -127,7 +127,10 @@ class EnsembleState:
         return self._joined(self._answers(), self._log_weights[:, :, None])
 
     def write(self, ids: Tensor) -> None:
-        """``(b, g)``; weights follow."""
+        """``(b, g)``; weights follow. ``ValueError`` for another number of ids."""
+        group = self.next_positions.shape[1]
+        if ids.shape[1:] != (group,):
+            raise ValueError(f"write takes {group} ids a row here, got {tuple(ids.shape[1:])}.")
         if self._ensemble.bayesian and ids.shape[1]:
             self._log_weights = self._moved(self._answers(), ids)[:, :, -1]
         for state in self._states:

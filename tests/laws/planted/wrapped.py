@@ -87,7 +87,6 @@ class State:
         self.written = torch.cat([self.written, ids], dim=1)
         return self.outer.read(self, answers)
 
-
     def mark(self) -> object:
         return self.inner.mark(), self.written, self.asked
 
