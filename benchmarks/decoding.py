@@ -3,9 +3,9 @@
     python -m benchmarks.decoding RUN [--draft RUN] [--tokens N] [--threads N] [--json]
 
 One row, prompted with the first 32 tokens of the run's held-out text. Plain generation, look-up drafts, an n-gram of
-order 5 fitted to the training text, the model's own further heads (where it has some) and another run take turns, round
-after round; ratios are taken within a round. All write from the same distribution; at temperature 0 the same text, which
-is asserted. ``Snapshot`` is what a state's way back costs, in milliseconds.
+order 5 fitted to the training text, the model's own further heads (where it has some) and another run take turns,
+round after round; ratios are taken within a round. All write from the same distribution; at temperature 0 the same
+text, which is asserted. ``mark and rewind`` is what a state's way back costs, in milliseconds.
 """
 
 from __future__ import annotations
