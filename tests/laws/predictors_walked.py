@@ -17,8 +17,10 @@ from laws import legal, walk
 from laws.cases import shaken
 from semagram.layouts import Grid, Layout, Sequence, Streams, Visibility
 from semagram.mixers import Mixer
-from semagram.models import Hybrid, Transformer
-from semagram.predictors import Predictor, Writing, predictor_of
+from semagram.models import Hybrid, MultiToken, Transformer
+from semagram.predictors import CausalPredictor, Predictor, Writing, predictor_of
+from semagram.predictors.contrastive import Contrastive
+from semagram.predictors.ensemble import Ensemble
 from semagram.predictors.experts import Experts
 from semagram.predictors.hybrid import hybrid_predictor
 from semagram.predictors.ngram import NgramConfig
@@ -65,6 +67,23 @@ def hybrid(layout: Layout) -> Predictor:
     return hybrid_predictor(net, Experts.fit(FIT, VOCABULARY, config.orders), layout)
 
 
+def multi_token(layout: Layout) -> Predictor:
+    """A network with further heads."""
+    torch.manual_seed(0)
+    net = shaken(walk.baseline(MultiToken).build(VOCABULARY, layout, Visibility.CAUSAL)).eval()
+    return CausalPredictor(net, layout)
+
+
+def of_predictors(layout: Layout) -> list[tuple[str, Predictor]]:
+    """Predictors made of predictors."""
+    net = CausalPredictor(network(Visibility.CAUSAL, layout), layout)
+    return [
+        ("a Bayesian mixture", Ensemble((ngram(), net), bayesian=True, memory=0.9)),
+        ("a product", Ensemble((ngram(), suffix(), net), "product", (1.0, 2.0, 3.0))),
+        ("a contrast", Contrastive(net, ngram(), plausible=1e-6)),
+    ]
+
+
 def walked() -> list[tuple[str, Predictor, Layout]]:
     """(name, predictor, layout): every way of writing on a line and on a page, every mixer and layout with the baseline
     of every way, and the fitted predictors on every layout."""
@@ -78,6 +97,8 @@ def walked() -> list[tuple[str, Predictor, Layout]]:
                     net = network(writing.visibility, layout, mixer)
                     found.append((name, predictor_of(net, layout, writing), layout))
         found += [(f"{type(p).__name__} on {layout}", p, layout) for p in (ngram(), suffix(), hybrid(layout))]
+        found.append((f"multi-token on {layout}", multi_token(layout), layout))
+        found += [(f"{name} on {layout}", p, layout) for name, p in of_predictors(layout)]
     return found
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from semagram.errors import UserError
 from semagram.layouts import Layout
-from semagram.predictors.contract import DecodingState, Predictor, read_step_by_step, rewindable
+from semagram.predictors.contract import DecodingState, Predictor, leading, read_step_by_step, rewindable
 
 Kind = Literal["mixture", "product"]
 
@@ -82,8 +82,14 @@ class Ensemble:
         return min(self.members, key=lambda m: float("inf") if m.context is None else m.context).canvas(length)
 
     def open(self, layout: Layout, batch: int, given: Tensor | None = None) -> EnsembleState:
-        """Start ``batch`` canvases in every member. Given cells are context; they move no weight."""
-        return EnsembleState(self, [m.open(layout, batch, given) for m in self.members], batch)
+        """Start ``batch`` canvases in every member. What is given is evidence like what is written."""
+        if not self.bayesian or given is None:
+            return EnsembleState(self, [m.open(layout, batch, given) for m in self.members], batch)
+        state = EnsembleState(self, [m.open(layout, batch) for m in self.members], batch)
+        known = leading(given, layout.positions().order().to(given.device))
+        if known is not None:
+            state.read(known)
+        return state
 
     def with_member(self, member: Predictor, weight: float | None = None) -> Ensemble:
         """One member more; ``weight`` where the others have some."""
@@ -127,7 +133,10 @@ class EnsembleState:
         return self._joined(self._answers(), self._log_weights[:, :, None])
 
     def write(self, ids: Tensor) -> None:
-        """``(b, g)``; weights follow."""
+        """``(b, g)``; weights follow. ``ValueError`` for another number of ids."""
+        group = self.next_positions.shape[1]
+        if ids.shape[1:] != (group,):
+            raise ValueError(f"write takes {group} ids a row here, got {tuple(ids.shape[1:])}.")
         if self._ensemble.bayesian and ids.shape[1]:
             self._log_weights = self._moved(self._answers(), ids)[:, :, -1]
         for state in self._states:

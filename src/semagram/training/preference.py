@@ -4,8 +4,8 @@
 
 (Rafailov et al. 2023, arXiv 2305.18290). log p is the *sum* over *all* tokens of the response given the prompt, the
 first among them; q is the frozen model that training began with, asked once and never changed. Prompts and responses
-may have any lengths: rows are padded at their end, and neither a prompt nor padding is ever a target. Tested against the
-formula row by row without padding, in float64, values and gradients.
+may have any lengths: rows are padded at their end, and neither a prompt nor padding is ever a target. Tested against
+the formula row by row without padding, in float64, values and gradients.
 """
 
 from __future__ import annotations
