@@ -106,6 +106,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Unmasking, "cells"): (1, 2, 3),
     (AttendBack, "heads"): (2,),
     (LookUp, "heads"): (2,),
+    (LookBack, "heads"): (2,),
+    (Weigh, "heads"): (2,),
     (Level, "factor"): (8,),
     (Level, "stride"): (1, 4),
     (Level, "width"): (24,),
