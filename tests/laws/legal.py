@@ -420,6 +420,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (PrefixLM, "most"): (0.5,),
     (AttendBack, "heads"): (2,),
     (LookUp, "heads"): (2,),
+    (LookBack, "heads"): (2,),
+    (Weigh, "heads"): (2,),
     (Level, "factor"): (8,),
     (Level, "stride"): (1, 4),
     (Level, "width"): (24,),

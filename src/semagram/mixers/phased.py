@@ -231,8 +231,8 @@ def windowed(queries: Tensor, keys: Tensor, values: Tensor, window: int | None, 
     at = torch.arange(size, device=queries.device)[:, None]
     before = torch.arange(2 * size, device=queries.device)[None, :] - size
     near = (before <= at) & (before >= at - window)
-    mask = near.repeat(blocks, 1, 1)
-    mask[0] &= before >= 0
+    mask = near.repeat(1, blocks, 1, 1)  # of four axes: torch's fused kernel takes no others
+    mask[:, 0] &= before >= 0
     mixed = F.scaled_dot_product_attention(own[0], *both, attn_mask=mask, scale=scale)
     return mixed.reshape(batch, heads, blocks * size, -1)[:, :, :n]
 
