@@ -22,6 +22,7 @@ COMMANDS = {
     "compress": "code a text into a file with a trained model's predictions",
     "decompress": "rebuild the text from such a file",
     "audit": "look for leaks in a trained model: does every score decode, does anything see the future",
+    "memorise": "how much of its training text a model knows by heart",
     "compare": "train and judge several recipes alike, and say how sure the difference is",
     "recipes": "list the recipes, or print one",
     "corpora": "list the texts that are known by name",
