@@ -140,7 +140,10 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
 
 
 def judge_counting(
-    predictor: NgramPredictor | SuffixPredictor, tokenizer: Tokenizer, text: ComparedText, coded: bool
+    predictor: NgramPredictor | SuffixPredictor | BoostedTreesPredictor,
+    tokenizer: Tokenizer,
+    text: ComparedText,
+    coded: bool,
 ) -> Costs:
     """Of a model that counts."""
     ids, held_out = tokenizer.encode(text.held_out), text.held_out

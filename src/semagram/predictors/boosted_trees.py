@@ -71,7 +71,7 @@ class BoostedTrees:
 def package() -> Any:
     """The module lightgbm; ``UserError`` saying how to get it."""
     try:
-        import lightgbm
+        import lightgbm  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UserError("boosted trees need the package lightgbm: pip install 'semagram[lightgbm]'.") from None
     return lightgbm
