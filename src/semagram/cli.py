@@ -23,6 +23,7 @@ COMMANDS = {
     "compress": "code a text into a file with a trained model's predictions",
     "decompress": "rebuild the text from such a file",
     "audit": "look for leaks in a trained model: does every score decode, does anything see the future",
+    "memorise": "how much of its training text a model knows by heart",
     "compare": "train and judge several recipes alike, and say how sure the difference is",
     "prefer": "teach a trained model which of two responses is the better one",
     "ensemble": "join trained models into one, and learn their weights",

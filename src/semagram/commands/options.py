@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import types
 import typing
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
@@ -90,6 +91,9 @@ def exchange_parts(default: T, arguments: list[str]) -> tuple[T, list[str]]:
     if not exchanged:
         return default, arguments
     for option, word in exchanged:
+        if word.lower() == "none" and _may_be_none(type(default), option):
+            _put(data, _path(option), None)
+            continue
         names = {c.__name__: c for c in _choices(type(default), option)}
         wanted = next((n for n in names if n.lower() == word.lower()), None)
         if wanted is None:
@@ -121,7 +125,15 @@ def _choices(kind: Any, option: str) -> tuple[type, ...]:
     return candidates
 
 
-def _put(data: dict[str, Any], path: list[str], part: dict[str, Any]) -> None:
+def _may_be_none(kind: Any, option: str) -> bool:
+    """True where the field at ``--path.to.part`` may also hold no part at all."""
+    parent, _, name = option[2:].replace("-", "_").rpartition(".")
+    owners = _choices(kind, f"--{parent}") if parent else (kind,)
+    annotations = [typing.get_type_hints(owner).get(name) for owner in owners if is_dataclass(owner)]
+    return any(types.NoneType in typing.get_args(a) for a in annotations)
+
+
+def _put(data: dict[str, Any], path: list[str], part: dict[str, Any] | None) -> None:
     for name in path[:-1]:
         data = data[name]
     data[path[-1]] = part

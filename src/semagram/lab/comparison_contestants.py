@@ -17,6 +17,7 @@ from semagram.config import to_json
 from semagram.errors import UserError, nearest
 from semagram.experiment import Experiment
 from semagram.lab import recipes
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.predictors.ngram import NgramConfig
 from semagram.predictors.suffix import SuffixConfig
 from semagram.trained import CONFIG, WEIGHTS, load
@@ -53,7 +54,7 @@ class Counting:
     """A model that counts instead of learning by gradients; the same for every seed."""
 
     name: str = "ngram"
-    config: NgramConfig | SuffixConfig = field(default_factory=NgramConfig)
+    config: NgramConfig | SuffixConfig | BoostedTrees = field(default_factory=NgramConfig)
 
     def identity(self) -> dict[str, Any]:
         """What decides its results, as plain data."""
@@ -93,6 +94,8 @@ def folder_name(name: str) -> str:
 def _one(word: str, name: str | None = None) -> Contestant:
     if word == "suffix":
         return Counting(word, SuffixConfig())
+    if word == "lightgbm":
+        return Counting(word, BoostedTrees())
     if word == "ngram" or word.startswith("ngram:"):
         order = word.removeprefix("ngram").removeprefix(":")
         if not (order.isdecimal() or word == "ngram"):
@@ -110,8 +113,8 @@ def _one(word: str, name: str | None = None) -> Contestant:
 
 
 def _known() -> list[str]:
-    return [*recipes.names(), "ngram", "suffix"]
+    return [*recipes.names(), "ngram", "suffix", "lightgbm"]
 
 
 def _allowed() -> str:
-    return f"a recipe ({', '.join(recipes.names())}), a FILE.py, a run folder, ngram, ngram:ORDER or suffix"
+    return f"a recipe ({', '.join(recipes.names())}), a FILE.py, a run folder, ngram, ngram:ORDER, suffix or lightgbm"

@@ -26,6 +26,7 @@ from semagram.experiment import Experiment
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.objectives import LossKind
+from semagram.predictors.boosted_trees import BoostedTrees, BoostedTreesPredictor
 from semagram.predictors.ngram import NgramConfig, NgramPredictor
 from semagram.predictors.suffix import SuffixConfig, SuffixPredictor
 from semagram.text import Characters, Tokenizer, load_text, split
@@ -86,7 +87,9 @@ class ComparedText:
         """The tokenizer of the contestants that count: an alphabet, as in published character-level figures."""
         return Characters().train(self.whole)
 
-    def fit(self, config: NgramConfig | SuffixConfig) -> tuple[NgramPredictor | SuffixPredictor, Tokenizer, int]:
+    def fit(
+        self, config: NgramConfig | SuffixConfig | BoostedTrees
+    ) -> tuple[NgramPredictor | SuffixPredictor | BoostedTreesPredictor, Tokenizer, int]:
         """Count the training text; the predictor, its tokenizer, and how many tokens were counted."""
         ids = self.characters.encode(self.training)
         return config.fit(ids, self.characters.vocabulary_size), self.characters, len(ids)
@@ -137,7 +140,10 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
 
 
 def judge_counting(
-    predictor: NgramPredictor | SuffixPredictor, tokenizer: Tokenizer, text: ComparedText, coded: bool
+    predictor: NgramPredictor | SuffixPredictor | BoostedTreesPredictor,
+    tokenizer: Tokenizer,
+    text: ComparedText,
+    coded: bool,
 ) -> Costs:
     """Of a model that counts."""
     ids, held_out = tokenizer.encode(text.held_out), text.held_out

@@ -83,7 +83,49 @@ class Muon:
         return Stepper(groups, _ADAM_BESIDE_MUON, (matrices, self.rate))
 
 
-Optimiser = AdamW | Muon
+@dataclass(frozen=True)
+class Lion:
+    """The sign of an averaged gradient (arXiv 2302.06675), of the package pytorch-optimizer: every step is as long.
+
+    The seed's choice for polynomials, whose gradients are steep. A gradient that is nothing but rounding becomes a
+    whole step too.
+    """
+
+    rate: float = 3e-4
+    """Peak learning rate: a third to a tenth of AdamW's."""
+    beta1: float = 0.9
+    """Share of the mean in the direction of a step."""
+    beta2: float = 0.99
+    """Decay of the gradient's mean."""
+    weight_decay: float = 0.1
+    """Of matrices; gains and embeddings are not decayed."""
+
+    def __post_init__(self) -> None:
+        _above_zero("rate", self.rate)
+        _shares(beta1=self.beta1, beta2=self.beta2)
+        _not_below_zero("weight_decay", self.weight_decay)
+
+    def build(self, network: nn.Module) -> Stepper:
+        """The optimiser of every parameter that learns; ``UserError`` where the package is not installed."""
+        try:
+            from pytorch_optimizer import Lion as TheirLion
+        except ImportError:
+            raise UserError("Lion needs the package pytorch-optimizer: pip install 'semagram[optimisers]'.") from None
+        from semagram.training.parameters import parts_of
+        from semagram.training.stepper import Stepper
+
+        decayed = [p for p in parts_of(network) if p.role.decayed]
+        kept = [p for p in parts_of(network) if not p.role.decayed]
+        groups = [(decayed, self.rate, self.weight_decay), (kept, self.rate, 0.0)]
+        betas = (self.beta1, self.beta2)
+        return Stepper(groups, betas, make=lambda listed: TheirLion(listed, lr=self.rate, betas=betas))
+
+
+Optimiser = (
+    AdamW
+    | Muon
+    | Lion
+)  # fmt: skip
 
 _ADAM_BESIDE_MUON = (0.9, 0.95)
 """Betas of the AdamW that steps what Muon does not (the habit of the Muon speed runs)."""

@@ -5,7 +5,8 @@ AdamW (torch's fused kernel) holds some or all parameters, Muon the hidden matri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,18 +22,24 @@ class Stepper:
     """The optimiser of a network. ``parameters`` lists what it holds."""
 
     def __init__(
-        self, groups: Sequence[AdamGroup], betas: tuple[float, float], muon: tuple[Muon, float] | None = None
+        self,
+        groups: Sequence[AdamGroup],
+        betas: tuple[float, float],
+        muon: tuple[Muon, float] | None = None,
+        make: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] | None = None,
     ) -> None:
+        """``make`` turns the groups into another optimiser than AdamW."""
         self._parts = [part for parts, _, _ in groups for part in parts]
         self._muon, self._muon_rate = muon if muon is not None else (None, 0.0)
         held = self._parts + [slot[0] for group in (self._muon.groups if self._muon else []) for slot in group.slots]
         self.parameters: list[Tensor] = list({id(p.parameter): p.parameter for p in held}.values())
-        listed = [
+        listed: list[dict[str, Any]] = [
             {"params": [p.parameter for p in parts], "lr": rate, "peak": rate, "weight_decay": decay}
             for parts, rate, decay in groups
             if parts
         ]
-        self._adam = torch.optim.AdamW(listed, betas=betas, fused=True) if listed else None
+        make = make or (lambda listed: torch.optim.AdamW(listed, betas=betas, fused=True))
+        self._adam = make(listed) if listed else None
 
     def step(self, factor: float) -> None:
         """One step with every peak rate times ``factor``; parameters without a gradient count as gradient 0."""
