@@ -3,10 +3,10 @@
     pip install scikit-learn
     python examples/complete_digits.py [--steps 1500] [--seed 0]
 
-A page of 9 x 8 cells: the caption (one of ten words, a token) fills the first row, the pixels of scikit-learn's digits,
-quantised, the other eight. One masked model then does three things without being told which: it completes the lower half
-of a digit, it draws one from its caption, and it reads one (the caption is hidden, the pixels are known). Accuracy of
-reading is told for held-out digits.
+A page of 9 x 8 cells: the caption (one of ten words, a token) fills the first row, the pixels of scikit-learn's
+digits, quantised, the other eight. One masked model then does three things without being told which: it completes the
+lower half of a digit, it draws one from its caption, and it reads one (the caption is hidden, the pixels are known).
+Accuracy of reading is told for held-out digits.
 """
 
 from __future__ import annotations

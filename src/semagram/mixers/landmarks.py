@@ -21,6 +21,7 @@ from semagram.errors import UserError
 from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
+from semagram.mixers.contract import MixerState
 from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
 
 
@@ -77,6 +78,14 @@ class LandmarkMixer(nn.Module):
     def output_projections(self) -> list[nn.Linear]:
         """The linear maps that write into the residual stream."""
         return [self.outward]
+
+    def new_state(self, batch: int, capacity: int) -> MixerState:
+        """None: it has read the whole page before it answers."""
+        raise ValueError("landmarks read the whole page and cannot be stepped through it.")
+
+    def step(self, x: Tensor, geometry: Geometry, state: MixerState) -> Tensor:
+        """As ``new_state``."""
+        raise ValueError("landmarks read the whole page and cannot be stepped through it.")
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; padding is not read."""
