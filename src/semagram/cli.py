@@ -22,6 +22,7 @@ COMMANDS = {
     "decompress": "rebuild the text from such a file",
     "audit": "look for leaks in a trained model: does every score decode, does anything see the future",
     "compare": "train and judge several recipes alike, and say how sure the difference is",
+    "export": "write a trained model as a Hugging Face folder",
     "recipes": "list the recipes, or print one",
     "corpora": "list the texts that are known by name",
 }
