@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "train and judge several recipes alike, and say how sure the difference is",
     "prefer": "teach a trained model which of two responses is the better one",
     "ensemble": "join trained models into one, and learn their weights",
+    "export": "write a trained model as a Hugging Face folder",
     "recipes": "list the recipes, or print one",
     "corpora": "list the texts that are known by name",
 }

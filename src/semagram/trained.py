@@ -160,14 +160,20 @@ class TrainedModel:
         """``save`` under the name that Hugging Face users expect."""
         return self.save(folder)
 
+    def export(self, folder: str | Path) -> Path:
+        """Write a folder for ``AutoModelForCausalLM`` and ``AutoTokenizer`` of transformers (see ``hub/export.py``)."""
+        from semagram.hub.export import export
+
+        return export(self, folder)
+
     @classmethod
     def from_pretrained(cls, name: str | Path) -> TrainedModel:
         """From a folder, or from a repository ``owner/name`` on the Hugging Face hub (needs a network)."""
         if Path(name).exists():
             return load(name)
-        from huggingface_hub import snapshot_download
+        from semagram.hub.hugging_face import FILES, found
 
-        return load(snapshot_download(str(name), allow_patterns=[CONFIG, TOKENIZER, WEIGHTS, PRIOR]))
+        return load(found(name, (*FILES, PRIOR)))
 
     def push_to_hub(self, name: str, *, private: bool = False) -> str:
         """Upload to the Hugging Face hub as ``owner/name``; returns the address. Needs a network and a login."""

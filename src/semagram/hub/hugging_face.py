@@ -18,8 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from semagram.config import from_json
 from semagram.errors import UserError, nearest
 from semagram.experiment import Experiment
+from semagram.hub.export import OURS
 from semagram.hub.families import FAMILIES
 from semagram.hub.settings import Settings
 from semagram.hub.tensors import Tensors
@@ -31,9 +33,10 @@ from semagram.models.transformer import Transformer
 from semagram.objectives import Masked, NextToken
 from semagram.predictors import RankByRank, Unmasking
 from semagram.text.pretrained import Pretrained
+from semagram.text.tokenizers import tokenizer_from_json
 from semagram.trained import CONFIG, TrainedModel, read_json
 
-FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.*", "merges.txt")
+FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*tokenizer*.json", "vocab.*", "merges.txt")
 """What is fetched from the hub."""
 
 
@@ -85,6 +88,8 @@ def load(name: str | Path, *, device: str = "cpu") -> TrainedModel:
     """The model in a folder, or of a hub's ``owner/model``, with its tokenizer; ``UserError`` as ``load_network``, and
     for models that do not write a text by themselves."""
     folder = found(name)
+    if read_json(folder / CONFIG).get("model_type") == "semagram":
+        return _exported(folder, device)
     loaded = load_network(folder)
     if not isinstance(loaded.config, Transformer):
         raise UserError(
@@ -105,6 +110,20 @@ def load(name: str | Path, *, device: str = "cpu") -> TrainedModel:
     return model
 
 
+def _exported(folder: Path, device: str) -> TrainedModel:
+    """A model of ours that was exported."""
+    values = read_json(folder / CONFIG)
+    experiment = from_json(Experiment, values.get("semagram", {}), str(folder / CONFIG))
+    tokenizer = tokenizer_from_json(read_json(folder / OURS))
+    network = experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
+    tensors = Tensors.read(folder)
+    tensors.unprefixed("network.")
+    fill(network, {name: tensors.take(name) for name in list(tensors.left)}, str(folder))
+    model = TrainedModel(experiment, tokenizer, network.to(device))
+    model.folder = folder
+    return model
+
+
 @torch.no_grad()
 def logits(model: TrainedModel | Loaded, ids: Tensor, keep: Tensor | None = None) -> Tensor:
     """What theirs calls logits: ids ``(b, n)`` -> ``(b, n, v)``; ``keep (b, n)`` bool is their attention mask.
@@ -117,7 +136,7 @@ def logits(model: TrainedModel | Loaded, ids: Tensor, keep: Tensor | None = None
     return network(ids, Geometry.line(ids.shape[1], network.visibility, keep, like=ids))
 
 
-def found(name: str | Path) -> Path:
+def found(name: str | Path, files: tuple[str, ...] = FILES) -> Path:
     """The folder; one that is not there is looked for on the hub. ``UserError`` when it is in neither place."""
     folder = Path(name)
     if folder.is_dir():
@@ -129,7 +148,7 @@ def found(name: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=list(FILES)))
+        return Path(snapshot_download(str(name), allow_patterns=list(files)))
     except Exception as error:  # the package raises of many kinds, often with several lines
         reason = " ".join(str(error).split())
         raise UserError(f"{name} is not a folder, and cannot be fetched from the hub: {reason[:300]}") from None
