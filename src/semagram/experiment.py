@@ -7,6 +7,7 @@ built: what the objective trains for must be what the writing needs, and what th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence
@@ -50,7 +51,7 @@ class Experiment:
             )
         if asked not in self.model.visibilities():
             able = ", ".join(sorted(v.name for v in self.model.visibilities())) or "nothing"
-            network: object = self.model.network if isinstance(self.model, Hybrid) else self.model
+            network: Any = self.model.network if isinstance(self.model, Hybrid) else self.model
             mixer = f" with mixer {type(network.mixer).__name__}" if hasattr(network, "mixer") else ""
             raise UserError(
                 f"objective {type(self.objective).__name__} needs {asked.name} visibility, but a "
