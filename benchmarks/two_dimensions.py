@@ -60,16 +60,18 @@ def trained(net: Any, layout: Grid, objective: Any, boards: np.ndarray, steps: i
 
 
 def written(predictor: Predictor, layout: Grid, given: np.ndarray) -> np.ndarray:
-    """Every hidden cell (-1) of ``given (count, n)``, the likeliest token each; rows one by one where they differ."""
-    found = []
-    for row in torch.from_numpy(given):
-        state, page = predictor.open(layout, 1, row[None] if bool((row >= 0).any()) else None), row.clone()
+    """Every hidden cell (-1) of ``given (count, n)``, the likeliest token each; rows of equal counts together."""
+    found, hidden = given.copy(), (given < 0).sum(axis=1)
+    for count in np.unique(hidden):
+        rows = np.flatnonzero(hidden == count)
+        page = torch.from_numpy(given[rows])
+        state = predictor.open(layout, len(rows), page if bool((page >= 0).any()) else None)
         while (cells := state.next_positions).shape[1]:
             chosen = state.log_probs().argmax(dim=-1)
-            page[cells[0]] = chosen[0]
+            page.scatter_(1, cells, chosen)
             state.write(chosen)
-        found.append(page.numpy())
-    return np.stack(found)
+        found[rows] = page.numpy()
+    return found
 
 
 def one_seed(task: Sudoku, steps: int, boards: int, tests: int, seed: int) -> dict[str, float]:
