@@ -1,9 +1,9 @@
 """Our models inside transformers: what an exported folder's ``modeling_semagram.py`` gives to ``AutoModelForCausalLM``.
 
-Their position i is about token i + 1, and its input is token i; ours has a slot before the first token, which shows the
-reserved id. A text that does not begin with that id (the tokenizer's begin token) is read as if it did, so it costs what
-it costs in semagram. Padding on the left is moved to the right, where nothing that counts can see it. There is no cache:
-each new token reads the text again. The begin token's logit is the lowest number there is: it is never emitted.
+Their position i is about token i + 1, and its input is token i; ours has a slot before the first token, which shows
+the reserved id. A text that does not begin with that id (the tokenizer's begin token) is read as if it did, so it costs
+what it costs in semagram. Padding on the left is moved to the right, where nothing that counts can see it. There is no
+cache: each new token reads the text again. The begin token's logit is the lowest number there is: it is never emitted.
 """
 
 from __future__ import annotations

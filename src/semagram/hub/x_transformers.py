@@ -64,7 +64,9 @@ def from_x_transformers(model: Any, begin: int = 0) -> Loaded:
             unit_rows=bool(model.token_emb.l2norm_embed),
             registers=model.num_memory_tokens,
         ),
-        head=Head(scale=float(model.tie_embedding_scale) if tied else 1.0, bias=not tied and model.to_logits.bias is not None),
+        head=Head(
+            scale=float(model.tie_embedding_scale) if tied else 1.0, bias=not tied and model.to_logits.bias is not None
+        ),
     )
     visibility = Visibility.CAUSAL if layers.causal else Visibility.FULL
     capacity = int(model.max_seq_len)

@@ -2,7 +2,7 @@
 
 | family | differs from Llama by |
 |---|---|
-| mistral | a window in every layer |
+| mistral, mixtral | a window in every layer; several feedforwards of which a position takes some |
 | qwen2, qwen3 | biases of q, k, v; normalised queries and keys; a window in upper layers |
 | gemma, gemma2, gemma3_text | norms from one, sqrt(d) embeddings; norms around branches, soft limits, windows in turn |
 | granite | four constant factors |
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import torch
 
 from semagram.errors import UserError
-from semagram.feedforward import MLP, Gated, LayerNorm, Norm, RMSNorm
+from semagram.feedforward import MLP, Experts, Gated, LayerNorm, Norm, RMSNorm
 from semagram.hub.checkpoint import Checkpoint, in_turn
 from semagram.hub.rotary import rotary
 from semagram.hub.settings import Settings
@@ -89,6 +89,8 @@ class Kind:
     """Which layers have a window where config.json does not list them; none: the family has no windows."""
     local_rotary: bool = False
     """Layers with a window have rotary settings of their own."""
+    experts: tuple[int, int] | None = None
+    """Feedforwards and how many of them a position is sent to; none: one for all."""
 
 
 def rms(s: Settings) -> RMSNorm:
@@ -109,6 +111,12 @@ def llama(s: Settings) -> Kind:
 def mistral(s: Settings) -> Kind:
     """Mistral: arXiv 2310.06825."""
     return Kind(rms(s), windowed=lambda i: True)
+
+
+def mixtral(s: Settings) -> Kind:
+    """Mixtral: arXiv 2401.04088."""
+    experts = (s.whole("num_local_experts"), s.whole("num_experts_per_tok"))
+    return Kind(rms(s), windowed=lambda i: True, experts=experts)
 
 
 def qwen2(s: Settings) -> Kind:
@@ -236,6 +244,7 @@ KINDS: dict[str, Callable[[Settings], Kind]] = {
     "granite": granite,
     "llama": llama,
     "mistral": mistral,
+    "mixtral": mixtral,
     "olmo": olmo,
     "phi": phi,
     "qwen2": qwen2,
@@ -260,7 +269,7 @@ def read(s: Settings, tensors: Tensors) -> Checkpoint:
     v = weights.embedding("embedding.weight", "embed_tokens.weight", begin)
     weights.state["embedding.weight"] *= kind.embedding_factor
     first = "layers.0."
-    biased = f"{first}{kind.names[-1]}.bias" in tensors
+    biased = f"{first}{kind.names[-1]}.bias" in tensors  # an MLP's
     norm_bias = isinstance(kind.norm, LayerNorm) and f"{first}{kind.norms['mixer_norm']}.bias" in tensors
     order = halves(head_width, _turned(own, head_width)) if kind.woven else None
     for i in range(depth):
@@ -272,11 +281,14 @@ def read(s: Settings, tensors: Tensors) -> Checkpoint:
             for of in ("query", "key"):
                 gain = tensors.take(f"{theirs}self_attn.{of[0]}_norm.weight")[None]
                 weights.state[f"{ours}mixer.gains.{of}"] = gain + 1.0 if kind.gain_from_one else gain
-        if len(kind.names) == 4:
+        if kind.experts is not None:
+            _experts(weights, f"{ours}feedforward.", theirs, kind.experts[0])
+        elif len(kind.names) == 4:
             weights.stacked(f"{ours}feedforward.inward", theirs + kind.names[1], theirs + kind.names[2])
         else:
             weights.linear(f"{ours}feedforward.up", theirs + kind.names[1])
-        weights.linear(f"{ours}feedforward.down", theirs + kind.names[-1])
+        if kind.experts is None:
+            weights.linear(f"{ours}feedforward.down", theirs + kind.names[-1])
         for our_norm, their_norm in kind.norms.items():
             _norm(weights, ours + our_norm, theirs + their_norm, width, s.family == "olmo")
     _norm(weights, "norm", kind.final, width, s.family == "olmo")
@@ -291,12 +303,15 @@ def read(s: Settings, tensors: Tensors) -> Checkpoint:
     hidden, act = s.whole("intermediate_size"), s.activation(*kind.activation)
     gated = len(kind.names) == 4
     logit_factor = kind.logit_factor / (kind.embedding_factor if tied else 1.0)
+    feedforward = (Gated if gated else MLP)(activation=act, bias=biased, hidden=hidden)
+    if kind.experts is not None:
+        feedforward = Experts(*kind.experts, multiple=hidden / width, activation=act)
     norm = LayerNorm(kind.norm.epsilon, bias=norm_bias) if isinstance(kind.norm, LayerNorm) else kind.norm
     config = Transformer(
         width=width,
         depth=depth,
         mixer=own,
-        feedforward=(Gated if gated else MLP)(activation=act, bias=biased, hidden=hidden),
+        feedforward=feedforward,
         norm=norm,
         shift=None,
         tied=tied,
@@ -315,6 +330,21 @@ def _norm(weights: Weights, ours: str, theirs: str, width: int, bare: bool) -> N
         weights.state[f"{ours}.gain"] = torch.ones(width)
     else:
         weights.norm(ours, theirs)
+
+
+def _experts(weights: Weights, ours: str, theirs: str, count: int) -> None:
+    """All experts of a layer, row upon row: each its gate and what it multiplies, then the ways out."""
+    take = weights.tensors.take
+    at = f"{theirs}block_sparse_moe." if f"{theirs}block_sparse_moe.gate.weight" in weights.tensors else f"{theirs}mlp."
+    weights.copy(f"{ours}router.weight", f"{at}gate.weight")
+    if f"{at}experts.gate_up_proj" in weights.tensors:
+        weights.state[f"{ours}up.weight"] = take(f"{at}experts.gate_up_proj").flatten(0, 1)
+        weights.state[f"{ours}down.weight"] = take(f"{at}experts.down_proj").flatten(0, 1)
+        return
+    names = [f"{at}experts.{expert}." for expert in range(count)]
+    ups = [take(f"{name}{part}.weight") for name in names for part in ("w1", "w3")]
+    weights.state[f"{ours}up.weight"] = torch.cat(ups)
+    weights.state[f"{ours}down.weight"] = torch.cat([take(f"{name}w2.weight") for name in names])
 
 
 def _turned(mixer: Attention, head_width: int) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from semagram.errors import UserError
 from semagram.feedforward import MLP, Gated, RMSNorm
 from semagram.hub.checkpoint import Checkpoint
 from semagram.hub.settings import ACTIVATIONS, Settings
 from semagram.hub.tensors import Tensors
 from semagram.hub.weights import Weights
-from semagram.errors import UserError
 from semagram.mixers import Attention, BucketedBias, CrossAttention, NoPositions
 from semagram.models.decoder import Decoder
 from semagram.models.encoder import Encoder
