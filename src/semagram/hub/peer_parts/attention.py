@@ -239,8 +239,9 @@ def fill_attention(ours: Any, theirs: Any, layers: Any, claims: Claims) -> None:
         claims.put(gate.weight, last.weight, order.dealt(last.weight))
         if gate.inner is not None:
             claims.put(gate.inner.weight, theirs.to_v_gate.down.weight)
-    if isinstance(theirs.to_value_residual_mix, nn.Module) and getattr(ours, "value_mix", None) is not None:
-        linear = theirs.to_value_residual_mix[0]
+    mix: Any = theirs.to_value_residual_mix
+    if hasattr(mix, "parameters") and getattr(ours, "value_mix", None) is not None:
+        linear = mix[0]
         claims.put(ours.value_mix.share.weight, linear.weight)
         claims.put(ours.value_mix.share.bias, linear.bias)
     if theirs.data_dependent_alibi is not None:
