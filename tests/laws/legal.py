@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from laws.foreign_tokenizers import tokenizer_file
 from semagram.feedforward import (
     MLP,
     AdaptiveLayerNorm,
@@ -92,6 +93,7 @@ from semagram.models.scales import Gate as ConditionGate
 from semagram.models.skips import Reinjection, UNetSkips
 from semagram.objectives import Bert, Coherent, NextToken, PrefixLM
 from semagram.predictors import CellularAutomaton, Unmasking
+from semagram.text.pretrained import Pretrained
 from semagram.text.tokenizers import BPE
 
 CAUSAL, FULL, OTHERS = Visibility.CAUSAL, Visibility.FULL, Visibility.OTHERS
@@ -163,6 +165,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     ConditionGate: lambda: ConditionGate(condition_width=3),
     Experts: lambda: Experts(experts=3, chosen=2, multiple=1.0),
     BPE: lambda: BPE(vocabulary_size=260),
+    Pretrained: lambda: Pretrained(tokenizer_file(256)),
     BucketedBias: lambda: BucketedBias(buckets=6, farthest=5),
     DynamicBias: lambda: DynamicBias(hidden=4, depth=1),
     Forgetting: lambda: Forgetting(memory=1.0),
@@ -266,6 +269,7 @@ ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
 
 CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
+    (Pretrained, "file"): (tokenizer_file(262),),
     (Sequence, "length"): (5,),
     (Grid, "height"): (1,),
     (Grid, "width"): (5,),

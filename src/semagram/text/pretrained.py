@@ -55,7 +55,8 @@ class PretrainedTokenizer(Tokenizer):
         added = {token.content for token in self.engine.get_added_tokens_decoder().values()}
         pieces = [b""] * self.size
         for token, number in vocabulary.items():
-            pieces[number] = token.encode() if token in added else self._spelled(token)
+            spelled = token in added and not _is_byte(token)
+            pieces[number] = token.encode() if spelled else self._spelled(token)
         return tuple(pieces)
 
     def encode(self, text: str) -> Ids:
@@ -85,9 +86,14 @@ class PretrainedTokenizer(Tokenizer):
             return bytes(_BYTES[letter] for letter in token)
         if self._kind == "words":
             return (token[2:] if token.startswith("##") else f" {token}").encode()
-        if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        if _is_byte(token):
             return bytes([int(token[3:5], 16)])
         return token.replace("\u2581", " ").encode()
+
+
+def _is_byte(token: str) -> bool:
+    """Whether this is the name of a byte that has no token of its own, as `<0xE2>`."""
+    return len(token) == 6 and token.startswith("<0x") and token.endswith(">")
 
 
 def _engine(description: str) -> "tokenizers.Tokenizer":

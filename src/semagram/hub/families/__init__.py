@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from semagram.hub.checkpoint import Checkpoint
 from semagram.hub.families import bert, gpt, llama, t5, vit
+from semagram.hub.families.llama_kinds import KINDS
 from semagram.hub.settings import Settings
 from semagram.hub.tensors import Tensors
 
@@ -22,6 +23,6 @@ FAMILIES: dict[str, Family] = {
     "t5": t5.t5,
     "mt5": t5.t5,
     "vit": vit.vit,
-    **dict.fromkeys(llama.KINDS, llama.read),
+    **dict.fromkeys(KINDS, llama.read),
 }
 """By the ``model_type`` of ``config.json``."""

@@ -166,7 +166,7 @@ def fill_blocks(stack: Any, norm: Any, layers: Any, claims: Claims) -> None:
         if layers.learned_reinject_input_gate is not None:
             claims.put(stack.reinjection.gate.weight, layers.learned_reinject_input_gate.weight)
     if layers.unet_skips:
-        maps = [combine for combine in layers.skip_combines if isinstance(combine, nn.Module)]
+        maps: list[Any] = [combine for combine in layers.skip_combines if isinstance(combine, nn.Module)]
         for mine, other in zip(stack.skips.values(), maps, strict=True):
             claims.put(mine.both.weight, other.combine.weight)
 
