@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from semagram.errors import UserError
-from semagram.lab.tasks import TASKS, Automaton, LatinSquare, Maze, Sudoku, Table, Task, WordSquare
-from semagram.lab.tasks.boards import UNKNOWN, drawn
+from semagram.lab.boards import TASKS, Automaton, LatinSquare, Maze, Sudoku, Table, Task, WordSquare
+from semagram.lab.boards.contract import UNKNOWN, drawn
 
 EXAMPLES = [
     Sudoku(4), Sudoku(6, 14), Sudoku(9, 40), LatinSquare(5), Maze(4), Automaton(), Automaton(90, 3, 5, 0.0),

@@ -3,12 +3,12 @@
 Two dimensions matter in all of them, so a claim about pages can fail here. Boards are drawn from a seed alone.
 """
 
-from semagram.lab.tasks.automaton import Automaton
-from semagram.lab.tasks.boards import Task
-from semagram.lab.tasks.mazes import Maze
-from semagram.lab.tasks.squares import LatinSquare, Sudoku
-from semagram.lab.tasks.tables import Table
-from semagram.lab.tasks.words import WordSquare
+from semagram.lab.boards.automaton import Automaton
+from semagram.lab.boards.contract import Task
+from semagram.lab.boards.mazes import Maze
+from semagram.lab.boards.squares import LatinSquare, Sudoku
+from semagram.lab.boards.tables import Table
+from semagram.lab.boards.words import WordSquare
 
 TASKS: tuple[type, ...] = (Sudoku, LatinSquare, Maze, Automaton, WordSquare, Table)
 
