@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.rounds import environment
-from semagram.lab.tasks import Sudoku
+from semagram.lab.boards import Sudoku
 from semagram.layouts import Grid, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Neighbourhood
@@ -54,7 +54,7 @@ def trained(net: Any, layout: Grid, objective: Any, boards: np.ndarray, steps: i
         loss.backward()
         stepper.step(1.0 - step / steps)
         stepper.forget_gradients()
-        if step >= 0.9 * steps:
+        if step >= int(0.9 * steps):
             late.append(float(loss.detach()))
     net.eval()
     return statistics.mean(late)
