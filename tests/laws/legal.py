@@ -547,6 +547,25 @@ ONE_BY_ONE: dict[type, set[str]] = {
     },
     LatentAttention: {"heads", "rank", "query_rank", "content_width", "rotary_width", "value_width", "positions"},
     Rotary: {"fraction", "scaling", "decay"},
+    Segments: {"mixer", "segment", "memory"},
+    StateSpace: {"heads", "expand", "state", "kernel", "links"},
+    SelectiveScan: {"expand", "state", "rank", "kernel", "links"},
+    TailFocus: {"kernels", "strides", "focus", "links"},
+    Tree: {"levels", "links"},
+    SparseConvolution: {"kernel", "levels", "links"},
+    Neighbourhood: {
+        "rows",
+        "columns",
+        "dilation",
+        "border",
+        "causal_rows",
+        "causal_columns",
+        "global_heads",
+        "reach",
+        "positions",
+        "sharpness",
+    },
+    Landmarks: {"heads", "count", "positions", "sharpness"},
 }
 """Fields of parts that have too many options to be paired with everything else: a variant that changes one of them
 meets every layout and visibility, beside the baseline of the other parts."""
@@ -805,12 +824,13 @@ def visibilities(mixer: Any) -> set[Visibility]:
 
 
 def one_by_one(part: Any) -> bool:
-    """True when ``part``, or a part of it, differs from its defaults in a field of ``ONE_BY_ONE``."""
+    """True when ``part``, or a part of it, differs from its baseline in a field of ``ONE_BY_ONE``."""
     if not is_dataclass(part):
         return False
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     own = ONE_BY_ONE.get(type(part), set())
-    changed = any(values[name] != getattr(type(part)(), name) for name in own)
+    baseline = BASELINES.get(type(part), type(part))() if own else None
+    changed = any(values[name] != getattr(baseline, name) for name in own)
     return changed or any(one_by_one(value) for value in values.values())
 
 
