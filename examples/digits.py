@@ -29,7 +29,7 @@ ALPHABET = "." + "".join(sorted(set("".join(NAMES))))
 """The full stop ends a name and fills it up."""
 LONGEST = 6
 
-VISION = Vision(image=(8, 8), patch=(2, 2), channels=1, blocks=Blocks(width=32, depth=2, mixer=Attention(heads=4)))
+VISION = Vision(image=(8, 8), patch=(4, 4), channels=1, blocks=Blocks(width=32, depth=2, mixer=Attention(heads=4)))
 CLASSIFIER = Classifier(VISION, classes=10)
 CAPTIONER = EncoderDecoder(VISION, Decoder(Blocks(width=32, depth=1, mixer=Attention(heads=4))))
 

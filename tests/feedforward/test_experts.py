@@ -34,14 +34,11 @@ def test_values_and_gradients_are_those_of_the_formula(training: bool, gated: bo
     x = torch.randn(7, WIDTH, requires_grad=True)
     told = []
     for answer in (mine(x[None])[0], reference(mine, x)):
-        gradients = torch.autograd.grad(answer.square().sum(), [x, *mine.parameters()], allow_unused=chosen == 1)
+        gradients = torch.autograd.grad(answer.square().sum(), [x, *mine.parameters()])
         told.append((answer, gradients))
     assert close(told[0][0], told[1][0], 1e-5), gap(told[0][0], told[1][0])
     for one, other in zip(told[0][1], told[1][1], strict=True):
-        if other is None:  # one expert has the whole weight, so the router feels nothing
-            assert chosen == 1
-        else:
-            assert close(one, other, 1e-5), gap(one, other)
+        assert float(other.abs().max()) > 0 and close(one, other, 1e-5), gap(one, other)
 
 
 def test_a_position_does_not_feel_the_others() -> None:

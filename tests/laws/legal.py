@@ -283,7 +283,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     ),
     (Transformer, "layers"): (
         Layers(Macaron()),
-        Layers(Letters("aff"), loops=2),
+        Layers(Letters("aff")),
+        Layers(loops=2),
         Layers(skips=Reinjection(gated=True)),
     ),
     (Transformer, "embedding"): (

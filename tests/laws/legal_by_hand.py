@@ -10,7 +10,7 @@ from typing import Any
 
 from laws import legal
 from laws.legal import WIDTH
-from semagram.feedforward import AdaptiveRMSNorm, Gated, LayerNorm
+from semagram.feedforward import MLP, AdaptiveRMSNorm, Experts, Gated, LayerNorm, RMSNorm
 from semagram.mixers import Convolution, CrossAttention, Rotary, Segments
 from semagram.models import (
     Blocks,
@@ -66,6 +66,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
         CrossStack(WIDTH, norm=LayerNorm()),
     ),
     (CrossStack, "width"): (24,),
+    (CrossStack, "feedforward"): (MLP(activation="gelu"), Gated(), Experts(experts=3)),
+    (CrossStack, "norm"): (LayerNorm(), RMSNorm(gain=True)),
     (Vision, "image"): ((6, 6),),
     (Vision, "patch"): ((4, 3), (1, 2)),
     (Vision, "positions"): (LearnedPatches(), SinusoidalPositions(), SinusoidalPositions(10.0)),

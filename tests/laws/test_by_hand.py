@@ -13,6 +13,7 @@ from laws import by_hand, company, distribution, keeping, learning, no_peeking, 
 from laws.by_hand import SourceCase, asked, built, configs, encoding_of, fresh, kinds
 from semagram.config import from_json, members, to_json
 from semagram.errors import UserError
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.layouts import Grid, Sequence
 from semagram.models import ByHand, EncoderDecoder, Encoding
 
@@ -25,7 +26,8 @@ def test_every_parameter_gets_a_gradient(kind: type, count) -> None:
         network = built(config).train()
         torch.manual_seed(1)
         said = asked(config, network)
-        (said * torch.randn(said.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+        asked_for = sum(take_auxiliary_losses(network).values(), torch.zeros(()))  # what routers learn from
+        (asked_for + (said * torch.randn(said.shape, generator=torch.Generator().manual_seed(2))).sum()).backward()
         for name, parameter in network.named_parameters():
             moved = parameter.grad is not None and bool((parameter.grad != 0).any())
             assert moved, f"{name} learns nothing in {config}"

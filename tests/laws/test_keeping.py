@@ -8,17 +8,21 @@ from typing import Any
 import pytest
 
 from laws import keeping, legal, walk
-from laws.cases import Case, all_cases
+from laws.cases import Case, all_cases, extra
 from laws.test_options import SLOTS, hosted
 from semagram.config import members
 from semagram.feedforward import RMSNorm
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.mixers import TokenShift
 from semagram.models import Transformer
+from semagram.models.embedding import Embedding, SinusoidalPositions
+from semagram.models.hyper_connections import HyperConnections
+from semagram.models.layers import Layers
+from semagram.models.residual import Residual
 
 
 def test_every_combination_is_saved_and_copied(tmp_path: Path, count) -> None:
-    for case in all_cases()[::4]:
+    for case in (*all_cases()[::4], *extra(Transformer)[::2]):
         try:
             network = case.network()
             keeping.check_saved(network, case, tmp_path)
@@ -29,7 +33,14 @@ def test_every_combination_is_saved_and_copied(tmp_path: Path, count) -> None:
         count("combinations saved, loaded and copied")
 
 
-COMPILED: list[Any] = [(slot, walk.baseline(kind)) for slot, union in SLOTS.items() for kind in members(union)]
+GROUPS = ("residual", "layers", "embedding", "head")
+COMPILED: list[Any] = [
+    *((slot, walk.baseline(kind)) for slot, union in SLOTS.items() if slot not in GROUPS for kind in members(union)),
+    ("residual", Residual(join=HyperConnections(2), drop=0.3)),
+    ("layers", Layers(loops=2, fewest_loops=1)),
+    ("embedding", Embedding(registers=2, positions=SinusoidalPositions())),
+]
+"""Each kind of part; of the groups of fields one telling value (benchmarks/compiled.py has all of them)."""
 
 
 @pytest.mark.parametrize(("slot", "config"), COMPILED, ids=[type(c).__name__ for _, c in COMPILED])

@@ -8,14 +8,15 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import networks, training
+from laws.planted import blocks, networks, training
 from laws.planted.judged import OPTION, laws_broken
 from laws.planted.networks import CLEAN, Planted, planted
 
-FAULTS = [*networks.FAULTS, *training.FAULTS]
+FAULTS = [*networks.FAULTS, *blocks.FAULTS, *training.FAULTS]
+SOUND = [*CLEAN, *blocks.CLEAN]
 
 
-@pytest.mark.parametrize("subject", CLEAN, ids=[str(i) for i in range(len(CLEAN))])
+@pytest.mark.parametrize("subject", SOUND, ids=[str(i) for i in range(len(SOUND))])
 @pytest.mark.filterwarnings("ignore")
 def test_sound_code_breaks_no_law(subject: Case, tmp_path: Path, count) -> None:
     dear = {learning.LEARNS, learning.RANDOM, OPTION} | ({keeping.COMPILED} if subject is CLEAN[0] else set())

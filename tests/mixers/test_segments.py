@@ -8,10 +8,12 @@ import torch
 
 from laws.cases import shaken
 from semagram.errors import UserError
+from semagram.feedforward.norms import normalise
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Convolution, Segments
 from semagram.mixers.attention import reference
+from semagram.mixers.rotary import rotary_tables, rotate
 from semagram.mixers.segments import visible
 from semagram.models import Transformer
 from semagram.predictors import RankByRank, predictor_of
@@ -36,6 +38,14 @@ def line(count: int) -> Geometry:
     return Geometry.of(Sequence(count).positions(), Visibility.CAUSAL)
 
 
+def projected(attention: Any, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Queries, keys and values of plain attention with two heads, each ``(b, 2, n, 6)``, from its weights."""
+    stacked = (x @ attention.inward.weight.T).unflatten(-1, (3, 2, WIDTH // 2)).permute(2, 0, 3, 1, 4)
+    cosine, sine = rotary_tables(torch.arange(x.shape[1])[:, None], WIDTH // 2, 10_000.0)
+    queries, keys = (rotate(normalise(part), cosine, sine) for part in stacked[:2])
+    return queries, keys, stacked[2]
+
+
 @pytest.mark.parametrize(("count", "segment", "memory"), SIZES)
 def test_it_is_attention_with_the_mask_that_it_stands_for(count: int, segment: int, memory: int) -> None:
     """Values; gradients too, once the definition's memories are cut off as the paper says."""
@@ -48,13 +58,13 @@ def test_it_is_attention_with_the_mask_that_it_stands_for(count: int, segment: i
         seen = visible(count, segment, memory)
         own = torch.arange(count)[:, None] // segment == torch.arange(count)[None, :] // segment
         rows = []
-        queries, keys, values = inner._project(x, line(count))
-        _, cut_keys, cut_values = inner._project(x.detach(), line(count))
+        queries, keys, values = projected(inner, x)
+        _, cut_keys, cut_values = projected(inner, x.detach())
         for at in range(count):
             k, v = (
                 torch.where(own[at][None, None, :, None], *pair) for pair in ((keys, cut_keys), (values, cut_values))
             )
-            rows.append(reference(queries[:, :, at : at + 1], k, v, seen[at : at + 1], inner.scale))
+            rows.append(reference(queries[:, :, at : at + 1], k, v, seen[at : at + 1], 8.0 / (WIDTH // 2)))
         return inner.outward(torch.cat(rows, dim=2).transpose(1, 2).flatten(2))
 
     told = []

@@ -214,6 +214,16 @@ def test_what_does_not_fit_is_refused(make: Any, reason: str) -> None:
         make()
 
 
+def test_an_unknown_option_is_an_error() -> None:
+    """X20: nothing is swallowed, in Python or from JSON."""
+    from semagram.config import from_json
+
+    with pytest.raises(TypeError, match="enc_num_memory_tokens"):
+        EncoderDecoder(enc_num_memory_tokens=0)  # type: ignore[call-arg]
+    with pytest.raises(UserError, match=r"no field 'shard'.*Did you mean .shared."):
+        from_json(EncoderDecoder, {"shard": True})
+
+
 def test_a_state_holds_no_padding() -> None:
     network = built(Decoder(SMALL, cross=None), V)
     prefix = Context(torch.zeros(1, 2, 16), torch.tensor([[False, True]]))

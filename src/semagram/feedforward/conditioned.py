@@ -11,6 +11,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from semagram.errors import UserError
+
 
 class Conditioned(nn.Module):
     """A part whose ``forward(x, condition)`` needs a condition of ``condition_width`` features."""
@@ -29,10 +31,10 @@ def applied(part: nn.Module, x: Tensor, condition: Tensor | None) -> Tensor:
 
 
 def condition_width(network: nn.Module) -> int | None:
-    """The features of the condition that ``network`` needs, or None; ``ValueError`` where its parts disagree."""
+    """The features of the condition that ``network`` needs, or None; ``UserError`` where its parts disagree."""
     widths = {cast(Conditioned, m).condition_width for m in network.modules() if isinstance(m, Conditioned)}
     if len(widths) > 1:
-        raise ValueError(f"all conditioned parts share one condition, but expect widths {sorted(widths)}.")
+        raise UserError(f"all conditioned parts share one condition, but expect widths {sorted(widths)}.")
     return widths.pop() if widths else None
 
 

@@ -2,6 +2,7 @@
 
     s = R x,   E = the k experts of highest score,   y = sum_{e in E} softmax_E(s)_e down_e(activation(up_e x))
 
+With k = 1 the softmax is over all experts (Switch), else over the chosen ones.
 Routing looks at one position only and there is no capacity, so nothing is dropped and nothing leaks: what a position
 gets does not depend on the others. Two auxiliary losses go out through ``Carried`` (``auxiliary.py``): balance,
 E sum_e f_e p_e with f_e the share of assignments and p_e the mean probability (Switch, 2101.03961), 1 when even;
@@ -86,8 +87,8 @@ class ExpertsLayer(nn.Module):
         """Position by position."""
         flat = x.reshape(-1, self.width)
         scores = self.router(flat)
-        weights, experts = torch.topk(scores, self.chosen, dim=-1)
-        weights = torch.softmax(weights, dim=-1)
+        experts = torch.topk(scores, self.chosen, dim=-1).indices
+        weights = shares(scores, experts)
         if self.training:
             self._carry(scores, experts)
         if self.training and not torch.compiler.is_compiling():
@@ -129,6 +130,14 @@ class ExpertsLayer(nn.Module):
         return activate(gate, self.activation) * up
 
 
+def shares(scores: Tensor, experts: Tensor) -> Tensor:
+    """How much each chosen expert counts, ``(t, E), (t, k) -> (t, k)``. One alone would count 1 whatever the router
+    said, and the router would learn nothing: so it counts what it has of all experts."""
+    if experts.shape[-1] == 1:
+        return torch.softmax(scores, dim=-1).gather(-1, experts)
+    return torch.softmax(scores.gather(-1, experts), dim=-1)
+
+
 def reference(layer: ExpertsLayer, x: Tensor) -> Tensor:
     """The formula, one position and one expert at a time: ``(t, d) -> (t, d)``."""
     ups = layer.up.weight.view(layer.experts, -1, layer.width)
@@ -137,12 +146,13 @@ def reference(layer: ExpertsLayer, x: Tensor) -> Tensor:
     for row in x:
         scores = layer.router.weight @ row
         best = scores.argsort(descending=True)[: layer.chosen]
-        shares = torch.softmax(scores[best], dim=0)
+        share = torch.softmax(scores if len(best) == 1 else scores[best], dim=0)
+        share = share[best] if len(best) == 1 else share
         inner = [ups[e] @ row for e in best]
         if layer.gated:
             inner = [activate(u[: layer.hidden], layer.activation) * u[layer.hidden :] for u in inner]
         else:
             inner = [activate(u, layer.activation) for u in inner]
-        parts = [s * (downs[e] @ u) for s, e, u in zip(shares, best, inner, strict=True)]
+        parts = [s * (downs[e] @ u) for s, e, u in zip(share, best, inner, strict=True)]
         rows.append(torch.stack(parts).sum(0))
     return torch.stack(rows)

@@ -73,19 +73,11 @@ class Geometry:
 
     @classmethod
     def line(
-        cls,
-        count: int,
-        visibility: Visibility,
-        keep: Tensor | None = None,
-        *,
-        start: int = 0,
-        like: Tensor | None = None,
+        cls, count: int, visibility: Visibility, keep: Tensor | None = None, *, like: Tensor | None = None
     ) -> Geometry:
-        """A plain line of ``count`` slots at coordinates ``start, start + 1, ...``, on the device of ``like``."""
-        import torch
-
+        """A plain line of ``count`` slots at coordinates 0, 1, ..., on the device of ``like``."""
         slots = torch.arange(count, device=None if like is None else like.device)
-        return cls((slots + start)[:, None], slots, visibility, keep)
+        return cls(slots[:, None], slots, visibility, keep)
 
     @property
     def count(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.models.encoder import Encoder
 from semagram.models.encodings import Encoding
 from semagram.models.pooling import First, Mean, Pooling
@@ -54,6 +55,10 @@ class ClassifierNetwork(nn.Module):
         self.head = nn.Linear(width * config.pooling.count, config.classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
 
     def forward(self, source: Tensor, keep: Tensor | None = None) -> Tensor:
         """Source and what of it counts -> logits ``(b, classes)``."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.models.demands import checked_keep, checked_vectors, must_be
@@ -108,6 +109,10 @@ class ContinuousNetwork(nn.Module):
         self.head = nn.Linear(config.blocks.width, self.outputs * parts)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
 
     def forward(self, vectors: Tensor, keep: Tensor | None = None) -> Outlook:
         """``(b, n, i)``, of which ``keep (b, n)`` counts -> what is said at each, from those up to it."""

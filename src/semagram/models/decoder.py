@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.layouts import Sequence
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
@@ -91,6 +92,10 @@ class DecoderNetwork(nn.Module):
             nn.init.normal_(self.embedding.weight, std=self.width**-0.5 if config.tied else 1.0)
         if self.head is not None:
             nn.init.zeros_(self.head.weight)
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
 
     def forward(
         self,

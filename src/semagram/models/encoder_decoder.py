@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
@@ -71,6 +72,10 @@ class EncoderDecoderNetwork(nn.Module):
         """What the decoder looks at, ``(b, m, c)``."""
         return self.encoder(source, source_keep)
 
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
+
     def forward(
         self, source: Tensor, inputs: Tensor, source_keep: Tensor | None = None, keep: Tensor | None = None
     ) -> Tensor:
@@ -105,6 +110,10 @@ class GivenSource(nn.Module):
         self.visibility = Visibility.CAUSAL
         self.source = source
         self.source_keep = source_keep
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
 
     def forward(self, inputs: Tensor, geometry: Geometry) -> Tensor:
         """All slots at once: ``(b, n) -> (b, n, v)``."""

@@ -22,8 +22,9 @@ def check(blocks: Blocks) -> None:
     if not 0.0 <= blocks.dropout < 1.0:
         raise UserError(f"model.dropout must be from 0 up to, not including, 1; got {blocks.dropout}.")
 
-    plans = blocks.layers.plans(blocks)  # refuses what does not fit
-    blind = [type(m).__name__ for m in blocks.layers.mixers(blocks.mixer) if not hasattr(m, "heads")]
+    blocks.layers.plans(blocks)  # refuses what does not fit
+    runs = len(blocks.layers.runs(blocks)) * blocks.layers.loops
+    blind = [m for m in blocks.layers.mixers(blocks.mixer) if not hasattr(m, "heads")]
     if blocks.registers > 0 and blind:
         raise UserError(
             f"embedding.registers={blocks.registers} needs mixers that can look at any slot (attention), but "
@@ -37,8 +38,8 @@ def check(blocks: Blocks) -> None:
         )
     if isinstance(join, ManyStreams) and isinstance(blocks.layers.skips, UNetSkips):
         raise UserError(f"UNetSkips join one stream, but {type(join).__name__} keeps several; use another join.")
-    if isinstance(blocks.layers.skips, UNetSkips) and len(plans) * blocks.layers.loops < 2:
-        raise UserError(f"UNetSkips need at least 2 blocks, got {len(plans)}.")
+    if isinstance(blocks.layers.skips, UNetSkips) and runs < 2:
+        raise UserError(f"UNetSkips need at least 2 blocks, got {runs}.")
     if isinstance(join, Reversible) and (blocks.dropout > 0 or blocks.layers.skips is not None):
         raise UserError(
             f"Reversible branches must be undone from the stream alone: model.dropout must be 0 and layers.skips "

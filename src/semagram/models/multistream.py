@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.models.demands import checked_keep, conditioned
@@ -68,6 +69,10 @@ class MultiStreamNetwork(nn.Module):
         self.head = nn.ModuleDict({name: nn.Linear(width, size, bias=False) for name, size in config.streams})
         for head in self.head.values():
             nn.init.zeros_(head.weight)  # type: ignore[arg-type]
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
 
     def forward(self, inputs: Mapping[str, Tensor], keep: Tensor | None = None) -> dict[str, Tensor]:
         """Ids ``(b, n)`` of every stream, of which ``keep (b, n)`` counts -> logits ``(b, n, v_s)`` of every stream."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, RMSNorm
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.feedforward.kinds_of_norm import PlainNorm
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
@@ -70,6 +71,10 @@ class CrossStackNetwork(nn.Module):
             for part in (block.cross, block.feedforward):
                 for projection in part.output_projections():  # type: ignore[union-attr, operator]
                     nn.init.zeros_(projection.weight)
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See the contract."""
+        return take_auxiliary_losses(self)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """``(b, n, d)`` looks at ``context`` -> ``(b, n, d)``."""

@@ -118,7 +118,7 @@ class Stack(nn.Module):
             self.add_module(str(number), block)
         self.registers = nn.Parameter(torch.randn(c.registers, c.width) * 0.02) if c.registers else None
         self.norm = c.norm.build(c.width) if final and final_norm(c) else None
-        self.one_slot_is_right = all(block.plain for block in self) and self.skips is None
+        self.one_slot_is_right = all(block.plain for block in self) and self.skips is None and self.streams is None
         if self.reversible and any(isinstance(m, Conditioned) or hasattr(m, "carried") for m in self.modules()):
             raise UserError(
                 "Reversible branches must be undone from the stream alone: no conditioned parts, no experts."
