@@ -45,19 +45,19 @@ def blocks(length: int) -> Callable[[list[Tensor]], Tensor]:
     inner = config.build(HEADS * HEAD_WIDTH).open
     geometry = Geometry.of(Sequence(length).positions(), Visibility.CAUSAL)
     x = torch.zeros(1, length, 1)
-    return lambda qkv: inner.whole(Projected(*qkv, qkv[0]), x, geometry)
+    return lambda qkv: inner.whole(Projected(qkv[0], qkv[1], qkv[2], qkv[0]), x, geometry)
 
 
 def full(length: int) -> Callable[[list[Tensor]], Tensor]:
     """Every slot before."""
-    return lambda qkv: F.scaled_dot_product_attention(*qkv, is_causal=True)
+    return lambda qkv: F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], is_causal=True)
 
 
 def dense(length: int) -> Callable[[list[Tensor]], Tensor]:
     """The window as a mask."""
     back = torch.arange(length)[:, None] - torch.arange(length)
     mask = (back >= 0) & (back < WINDOW)
-    return lambda qkv: F.scaled_dot_product_attention(*qkv, attn_mask=mask)
+    return lambda qkv: F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask)
 
 
 def local(length: int) -> Callable[[list[Tensor]], Tensor] | None:

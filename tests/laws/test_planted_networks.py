@@ -8,12 +8,21 @@ import pytest
 
 from laws import keeping, learning
 from laws.cases import Case
-from laws.planted import blocks, networks, training
+from laws.planted import attentions, blocks, networks, training
 from laws.planted.judged import OPTION, laws_broken
 from laws.planted.networks import CLEAN, Planted, planted
 
-FAULTS = [*networks.FAULTS, *blocks.FAULTS, *training.FAULTS]
-SOUND = [*CLEAN, *blocks.CLEAN]
+FAULTS = [
+    *networks.FAULTS,
+    *blocks.FAULTS,
+    *training.FAULTS,
+    *attentions.FAULTS,
+]
+SOUND = [
+    *CLEAN,
+    *blocks.CLEAN,
+    *attentions.CLEAN,
+]
 
 
 @pytest.mark.parametrize("subject", SOUND, ids=[str(i) for i in range(len(SOUND))])

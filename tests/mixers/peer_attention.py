@@ -86,7 +86,13 @@ class Together:
         )
         return {"rotary_pos_emb": made.forward_from_seq_len(LENGTH)}
 
-    def compare(self, keep: Tensor | None = None, pairs: Tensor | None = None, **theirs: Any) -> None:
+    def compare(
+        self,
+        keep: Tensor | None = None,
+        pairs: Tensor | None = None,
+        board: dict[str, Tensor] | None = None,
+        **theirs: Any,
+    ) -> None:
         """Outputs and all gradients within 1e-5 of one another (relative above 1)."""
         with torch.no_grad():
             for mine, other, layout in self.pairs:
@@ -96,6 +102,7 @@ class Together:
         visibility = Visibility.CAUSAL if self.causal else Visibility.FULL
         whole = Geometry.of(Sequence(LENGTH).positions(), visibility)
         geometry = Geometry(whole.coords, whole.order, visibility, keep, pairs)
+        geometry.board = board
         mine = self.ours(ours, geometry)
         other = self.theirs(peers, **({"mask": keep} if keep is not None else {}), **self.rotary(), **theirs)
         kept = torch.ones(BATCH, LENGTH, dtype=torch.bool) if keep is None else keep

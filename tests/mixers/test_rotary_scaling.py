@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from semagram.errors import UserError
-from semagram.layouts import Sequence
+from semagram.layouts import Sequence, Visibility
+from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Interpolation, Llama3, NTKAware, Rotary, YaRN
 from semagram.mixers.rotary import rotary_tables, rotate, rotate_first
 from semagram.mixers.rotary_scaling import plain_frequencies
@@ -100,3 +101,12 @@ def test_a_fraction_turns_the_first_features_and_leaves_the_rest(fraction: float
 def test_a_fraction_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"fraction 0.1 of head width 4 leaves no plane"):
         Attention(heads=4, positions=Rotary(fraction=0.1)).build(16)
+
+
+def test_a_decay_too_short_for_the_canvas_is_refused() -> None:
+    """Lengths are powers of 2/7: too many of them are no longer numbers."""
+    mixer = Attention(heads=4, positions=Rotary(decay=0.5)).build(16)
+    x = torch.randn(1, 27, 16)
+    assert mixer(x, Geometry.of(Sequence(27).positions(), Visibility.CAUSAL)).isfinite().all()
+    with pytest.raises(UserError, match=r"decay 0.5 is too short for 40 slots.*at least 0.7"):
+        mixer(torch.randn(1, 40, 16), Geometry.of(Sequence(40).positions(), Visibility.CAUSAL))

@@ -58,6 +58,10 @@ class NoPositions:
     """No positions: order is known only through the causal mask (NoPE, arXiv 2305.19466)."""
 
 
+_MOST_DECAYS = 55.0
+"""How often xPos may shrink a length by 2/7 in a canvas: 1e-30 and its inverse are still float32."""
+
+
 def angles(coords: Tensor, planes: int, base: float, scaling: Scaling | None = None) -> Tensor:
     """Angles ``(n, planes)`` in radians of coordinates ``(n, a)``; the first axes take the odd planes."""
     axes = coords.shape[-1]
@@ -105,6 +109,11 @@ def head_tables(coords: Tensor, turned: int, rotary: Rotary, heads: tuple[int, i
     cosine, sine = (t[:, None] for t in rotary_tables(coords, turned, rotary.base, rotary.scaling))
     if rotary.decay is None:
         return cosine, sine
+    if len(coords) > _MOST_DECAYS * rotary.decay:
+        raise UserError(
+            f"rotary decay {rotary.decay} is too short for {len(coords)} slots: lengths leave what float32 can hold; "
+            f"it must be at least {len(coords) / _MOST_DECAYS:.1f}."
+        )
     # By slot and not by coordinate: in order of writing a key always stands before its query.
     slots = torch.arange(len(coords), dtype=torch.float64, device=coords.device)
     share = (torch.arange(turned // 2, dtype=torch.float64, device=coords.device) * 2 + 0.4 * turned) / (1.4 * turned)

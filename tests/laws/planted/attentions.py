@@ -1,0 +1,199 @@
+"""Faults of attention's parts: what goes wrong with windows, biases, forgetting, selection, sinks and latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from laws.planted import network_changes as net
+from laws.planted.networks import PEEK, STEP, Planted, case, learning
+from semagram.layouts import Sequence, Visibility
+from semagram.layouts.geometry import Geometry
+from semagram.mixers import (
+    ALiBi,
+    Attention,
+    BucketedBias,
+    Forgetting,
+    LatentAttention,
+    LearnedSink,
+    Memory,
+    OutputGate,
+    Softmax,
+    Window,
+)
+from semagram.mixers.attention_parts import open_scores
+from semagram.mixers.attention_parts.forgetting import ForgettingGate
+from semagram.mixers.attention_parts.output_gate import OutputGateLayer
+from semagram.mixers.attention_parts.sinks import LearnedSinkColumns, MemoryColumns
+from semagram.mixers.attention_parts.state import SlotBuffer, WindowState
+
+
+def span_less_one(sound: Any) -> Any:
+    """A ring with room for one slot too few."""
+    return lambda self, span, capacity: sound(self, span - 1, capacity)
+
+
+def ring_out_of_order(sound: Any) -> Any:
+    """Whoever asks which slot stands where in the ring is told that they stand in order."""
+
+    def append(self: Any, *parts: Tensor) -> Any:
+        found = sound(self, *parts)
+        self.index = self.index.sort().values
+        return found
+
+    return append
+
+
+def newest_missing(sound: Any) -> Any:
+    """What has just been stored is not there yet."""
+
+    def append(self: Any, *parts: Tensor) -> Any:
+        found = [f.clone() for f in sound(self, *parts)]
+        found[0][:, :, -1] = 0.0
+        return found
+
+    return append
+
+
+def sees_all(sound: Any) -> Any:
+    """Blocks look at all that stands in them."""
+
+    def visible(geometry: Any, reach: Any, queries: Tensor, keys: Tensor, keep: Any) -> Tensor:
+        everyone = Geometry(geometry.coords, geometry.order, Visibility.FULL)
+        return sound(everyone, reach, queries, keys, keep)
+
+    return visible
+
+
+def further_while_stepping(sound: Any) -> Any:
+    """A step counts distance from the slot after."""
+    return lambda queries, keys: sound(queries, keys) + int(queries.shape[-2] < keys.shape[-2])
+
+
+def without_before(sound: Any) -> Any:
+    """Sums begin anew with every step."""
+    return lambda self, x, keep, before=None: sound(self, x, keep)
+
+
+def forgets_what_was_held(sound: Any) -> Any:
+    """Selection begins anew with every step."""
+
+    def deselected(held: Tensor, before: Tensor | None = None) -> Any:
+        return sound(held, None if before is None else torch.zeros_like(before))
+
+    return deselected
+
+
+def from_the_end(sound: Any) -> Any:
+    """What later queries hold against a key counts."""
+    return lambda held, before=None: (held.flip(2).cumsum(2).flip(2), sound(held, before)[1])
+
+
+def over_queries(sound: Any) -> Any:
+    """The softmax runs over the wrong axis."""
+    return lambda self, scores: torch.softmax(scores, dim=-2)
+
+
+def detached(sound: Any) -> Any:
+    """A sink that does not learn."""
+
+    def forward(self: Any, *arguments: Any) -> Any:
+        own, values = sound(self, *arguments)
+        return own.detach(), None if values is None else values.detach()
+
+    return forward
+
+
+def gate_by_neighbour(sound: Any) -> Any:
+    """Each slot is gated by the slot after it."""
+    return lambda self, mixed, x: sound(self, mixed, x.roll(-1, dims=1))
+
+
+LINE = Sequence(40)
+NEAR = Attention(reach=Window(4))
+
+FAULTS: list[Planted] = [
+    Planted("a ring too small", STEP, net.replacing(WindowState, "__init__", span_less_one), case(mixer=NEAR)),
+    Planted(
+        "a ring read out of order",
+        STEP,
+        net.replacing(SlotBuffer, "append", ring_out_of_order),
+        case(mixer=Attention(reach=Window(3, dilation=2)), layout=LINE),
+    ),
+    Planted(
+        "blocks that look ahead",
+        PEEK,
+        net.replacing(open_scores, "visible", sees_all),
+        case(mixer=NEAR, layout=LINE),
+    ),
+    Planted(
+        "a bias that looks ahead",
+        PEEK,
+        net.replacing(open_scores, "visible", sees_all),
+        case(mixer=Attention(bias=ALiBi())),
+    ),
+    Planted(
+        "a bias off by one while stepping",
+        STEP,
+        net.replacing(open_scores, "distances", further_while_stepping),
+        case(mixer=Attention(bias=BucketedBias(6, 5))),
+    ),
+    Planted(
+        "forgetting begins anew",
+        STEP,
+        net.replacing(ForgettingGate, "forward", without_before),
+        case(mixer=Attention(forgetting=Forgetting(1.0))),
+    ),
+    Planted(
+        "selection begins anew",
+        STEP,
+        net.replacing(open_scores, "deselected", forgets_what_was_held),
+        case(mixer=Attention(selective=True)),
+    ),
+    Planted(
+        "selection by later queries",
+        PEEK,
+        net.replacing(open_scores, "deselected", from_the_end),
+        case(mixer=Attention(selective=True)),
+    ),
+    Planted(
+        "weights shared over queries",
+        PEEK,
+        net.replacing(Softmax, "weigh", over_queries),
+        case(mixer=Attention(score_cap=5.0)),
+    ),
+    Planted(
+        "a sink that does not learn",
+        learning.LEARNS,
+        net.replacing(LearnedSinkColumns, "forward", detached),
+        case(mixer=Attention(sink=LearnedSink())),
+    ),
+    Planted(
+        "a memory that does not learn",
+        learning.LEARNS,
+        net.replacing(MemoryColumns, "forward", detached),
+        case(mixer=Attention(sink=Memory(2))),
+    ),
+    Planted(
+        "a gate of the next slot",
+        PEEK,
+        net.replacing(OutputGateLayer, "forward", gate_by_neighbour),
+        case(mixer=Attention(gate=OutputGate())),
+    ),
+    Planted(
+        "a latent that comes too late",
+        STEP,
+        net.replacing(SlotBuffer, "append", newest_missing),
+        case(mixer=LatentAttention(2, 6, None, 4, 4, 5)),
+    ),
+]
+"""Each on the smallest combination that can show it."""
+
+CLEAN = [
+    case(mixer=NEAR, layout=LINE),
+    case(mixer=Attention(selective=True, sink=Memory(2), bias=BucketedBias(6, 5))),
+    case(mixer=LatentAttention(2, 6, None, 4, 4, 5)),
+]
+"""On which no law may break."""
