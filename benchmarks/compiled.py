@@ -28,7 +28,7 @@ from laws.test_options import SLOTS, hosted
 from semagram.config import members
 from semagram.layouts import Sequence
 
-STEPS, WARMING, BATCH, LENGTH, WIDTH = 15, 3, 8, 64, 64
+STEPS, WARMING, BATCH, LENGTH, WIDTH = 15, 3, 32, 16, 64
 
 
 def parts() -> list[tuple[str, Any]]:

@@ -302,7 +302,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Fixed, "factor"): (0.25, 2.0),
     (Highway, "start"): (-2.0, 0.0),
     (Experts, "experts"): (4,),
-    (Experts, "chosen"): (1, 3),
+    (Experts, "chosen"): (3,),  # with one, slots that all look alike (masked, one block) leave experts unused
     (Experts, "activation"): ("silu", "gelu"),
     (HyperConnections, "streams"): (2, 3),
     (HyperConnections, "sinkhorn"): (None, 1, 5),
