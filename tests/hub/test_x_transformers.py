@@ -224,3 +224,35 @@ def test_an_encoder_decoder(layers: dict[str, Any], told: str | None) -> None:
     theirs = model.decoder.net(inputs, context=context, context_mask=keep)
     mine = loaded.network(source, inputs, keep)
     assert float((mine - theirs).abs().max()) <= 1e-5 * max(1.0, float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("layers", "wrapper", "told"),
+    [
+        ({}, {}, None),
+        ({"pre_norm": False, "ff_glu": True, "attn_qk_norm": True}, {"num_register_tokens": 3, "channels": 1}, None),
+        ({}, {"num_classes": None}, "without num_classes"),
+        ({"use_rmsnorm": True}, {}, "with RMSNorm"),
+        (ROTARY, {}, "rotary positions along the patches"),
+    ],
+    ids=["plain", "registers", "no classes", "another norm", "rotary"],
+)
+@torch.no_grad()
+def test_images(layers: dict[str, Any], wrapper: dict[str, Any], told: str | None) -> None:
+    from semagram.hub.x_transformers import from_x_transformers
+
+    torch.manual_seed(0)
+    stack = peers.Encoder(dim=24, depth=2, heads=4, attn_dim_head=6, verbose=False, **layers)
+    given = {"image_size": 12, "patch_size": 4, "num_classes": 5, **wrapper}
+    model = peers.ViTransformerWrapper(attn_layers=stack, **given).eval()
+    for parameter in model.parameters():
+        parameter.data += torch.randn_like(parameter) * 0.2
+    if told is not None:
+        with pytest.raises(UserError, match=told):
+            from_x_transformers(model)
+        return
+    image = torch.randn(3, wrapper.get("channels", 3), 12, 12, generator=torch.Generator().manual_seed(1))
+    theirs = model(image)
+    assert float((from_x_transformers(model).network(image) - theirs).abs().max()) <= 1e-5 * max(
+        1.0, float(theirs.abs().max())
+    )
