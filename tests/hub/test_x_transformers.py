@@ -21,6 +21,8 @@ ENCODER: dict[str, Any] = {"encoder": True}
 QK: dict[str, Any] = {"attn_qk_norm": True}
 GATE: dict[str, Any] = {"attn_gate_values": True}
 
+SIDE = {"num_tokens": V, "max_seq_len": LENGTH, "depth": 2, "heads": 4, "attn_dim_head": 6, "verbose": False}
+
 LAYERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "rms": {"use_rmsnorm": True},
@@ -187,3 +189,70 @@ def test_an_unknown_setting_without_parameters_is_found_by_asking() -> None:
         from_x_transformers(torch.nn.Linear(2, 2))
     with pytest.raises(UserError, match="begin must be an id from 0 to 30"):
         from_x_transformers(made({}, {}), begin=31)
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ({}, None),
+        ({"tie_token_emb": True, "dec_rotary_pos_emb": True, "dec_rotary_emb_dim": 6, "enc_use_rmsnorm": True}, None),
+        ({"dec_attn_kv_heads": 2, "dec_cross_attn_kv_heads": 2, "enc_rel_pos_bias": True, "dec_ff_glu": True}, None),
+        ({"dec_attn_qk_norm": True, "dec_cross_attn_qk_norm": True, "enc_scaled_sinu_pos_emb": True}, None),
+        ({"dec_cross_attn_num_mem_kv": 2}, "cross-attention with parts of its own"),
+        ({"enc_num_memory_tokens": 2}, "memory tokens"),
+    ],
+    ids=["plain", "tied, rotary", "shared heads", "cosine", "memory", "memory tokens"],
+)
+@torch.no_grad()
+def test_an_encoder_decoder(layers: dict[str, Any], told: str | None) -> None:
+    from semagram.hub.x_transformers import from_x_transformers
+
+    torch.manual_seed(0)
+    sides = {f"{side}_{name}": value for side in ("enc", "dec") for name, value in SIDE.items()}
+    model = peers.XTransformer(dim=24, **{**sides, **layers}).eval()
+    for parameter in model.parameters():
+        parameter.data += torch.randn_like(parameter) * 0.2
+    if told is not None:
+        with pytest.raises(UserError, match=told):
+            from_x_transformers(model)
+        return
+    loaded = from_x_transformers(model)
+    source, inputs = (torch.randint(0, V, (2, n), generator=torch.Generator().manual_seed(n)) for n in (17, 11))
+    keep = torch.ones(2, 17, dtype=torch.bool)
+    keep[0, 9:] = False
+    context = model.encoder(source, mask=keep, return_embeddings=True)
+    theirs = model.decoder.net(inputs, context=context, context_mask=keep)
+    mine = loaded.network(source, inputs, keep)
+    assert float((mine - theirs).abs().max()) <= 1e-5 * max(1.0, float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("layers", "wrapper", "told"),
+    [
+        ({}, {}, None),
+        ({"pre_norm": False, "ff_glu": True, "attn_qk_norm": True}, {"num_register_tokens": 3, "channels": 1}, None),
+        ({}, {"num_classes": None}, "without num_classes"),
+        ({"use_rmsnorm": True}, {}, "with RMSNorm"),
+        (ROTARY, {}, "rotary positions along the patches"),
+    ],
+    ids=["plain", "registers", "no classes", "another norm", "rotary"],
+)
+@torch.no_grad()
+def test_images(layers: dict[str, Any], wrapper: dict[str, Any], told: str | None) -> None:
+    from semagram.hub.x_transformers import from_x_transformers
+
+    torch.manual_seed(0)
+    stack = peers.Encoder(dim=24, depth=2, heads=4, attn_dim_head=6, verbose=False, **layers)
+    given = {"image_size": 12, "patch_size": 4, "num_classes": 5, **wrapper}
+    model = peers.ViTransformerWrapper(attn_layers=stack, **given).eval()
+    for parameter in model.parameters():
+        parameter.data += torch.randn_like(parameter) * 0.2
+    if told is not None:
+        with pytest.raises(UserError, match=told):
+            from_x_transformers(model)
+        return
+    image = torch.randn(3, wrapper.get("channels", 3), 12, 12, generator=torch.Generator().manual_seed(1))
+    theirs = model(image)
+    assert float((from_x_transformers(model).network(image) - theirs).abs().max()) <= 1e-5 * max(
+        1.0, float(theirs.abs().max())
+    )

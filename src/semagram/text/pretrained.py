@@ -31,7 +31,8 @@ class Pretrained:
     """Where it is."""
 
     def train(self, text: str) -> "PretrainedTokenizer":
-        """Return the tokenizer; `text` does not matter. UserError if there is none."""
+        """Return the tokenizer; `text` changes nothing. UserError if there is none, or for a lone surrogate in it."""
+        utf8(text)
         path = Path(self.file)
         path = path / "tokenizer.json" if path.is_dir() else path
         if not path.is_file():

@@ -6,6 +6,8 @@ transformers at random weights.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from semagram.errors import UserError
@@ -16,7 +18,7 @@ from semagram.hub.rotary import rotary
 from semagram.hub.settings import Settings
 from semagram.hub.tensors import Tensors
 from semagram.hub.weights import Weights, halves
-from semagram.mixers import Attention, Everything, Reach, Window
+from semagram.mixers import Attention, Everything, NoPositions, Reach, Rotary, Window
 from semagram.models.embedding import Embedding
 from semagram.models.head import Head
 from semagram.models.transformer import Transformer
@@ -38,11 +40,16 @@ def read(s: Settings, tensors: Tensors) -> Checkpoint:
     first = "layers.0."
     biased = f"{first}{kind.names[-1]}.bias" in tensors  # an MLP's
     norm_bias = isinstance(kind.norm, LayerNorm) and f"{first}{kind.norms['mixer_norm']}.bias" in tensors
-    order = halves(head_width, _turned(own, head_width)) if kind.woven else None
+    widest = max(_turned(mixer, head_width) for mixer in mixers)
+    order = halves(head_width, widest) if kind.woven else None
     for i in range(depth):
         ours, theirs = f"blocks.{i}.", f"layers.{i}."
         q, k, v_proj = (f"{theirs}self_attn.{name}_proj" for name in "qkv")
-        weights.stacked(f"{ours}mixer.inward", q, k, v_proj, arrange={} if order is None else {q: order, k: order})
+        if kind.fused:
+            weights.linear(f"{ours}mixer.inward", f"{theirs}self_attn.qkv_proj")
+        else:
+            turns = {} if order is None or not _turned(mixers[i], head_width) else {q: order, k: order}
+            weights.stacked(f"{ours}mixer.inward", q, k, v_proj, arrange=turns)
         weights.linear(f"{ours}mixer.outward", theirs + kind.names[0])
         if kind.gains:
             for of in ("query", "key"):
@@ -50,6 +57,8 @@ def read(s: Settings, tensors: Tensors) -> Checkpoint:
                 weights.state[f"{ours}mixer.gains.{of}"] = gain + 1.0 if kind.gain_from_one else gain
         if kind.experts is not None:
             _experts(weights, f"{ours}feedforward.", theirs, kind.experts[0])
+        elif kind.fused:
+            weights.linear(f"{ours}feedforward.inward", theirs + kind.names[1])
         elif len(kind.names) == 4:
             weights.stacked(f"{ours}feedforward.inward", theirs + kind.names[1], theirs + kind.names[2])
         else:
@@ -73,7 +82,7 @@ def read(s: Settings, tensors: Tensors) -> Checkpoint:
     feedforward: Feedforward = (Gated if gated else MLP)(activation=act, bias=biased, hidden=hidden)
     if kind.experts is not None:
         feedforward = Experts(*kind.experts, multiple=hidden / width, activation=act)
-    norm = LayerNorm(kind.norm.epsilon, bias=norm_bias) if isinstance(kind.norm, LayerNorm) else kind.norm
+    norm = replace(kind.norm, bias=norm_bias) if isinstance(kind.norm, LayerNorm) else kind.norm
     config = Transformer(
         width=width,
         depth=depth,
@@ -115,7 +124,8 @@ def _experts(weights: Weights, ours: str, theirs: str, count: int) -> None:
 
 
 def _turned(mixer: Attention, head_width: int) -> int:
-    return mixer.positions.turned(head_width)  # type: ignore[union-attr]
+    """Features of a head that are turned."""
+    return mixer.positions.turned(head_width) if isinstance(mixer.positions, Rotary) else 0
 
 
 def _mixer(s: Settings, kind: Kind, tensors: Tensors, index: int) -> Attention:
@@ -135,11 +145,13 @@ def _mixer(s: Settings, kind: Kind, tensors: Tensors, index: int) -> Attention:
             reach = Window(size)
     elif listed and set(listed) != {"full_attention"}:
         raise UserError(f"a {s.family} model with layer_types {sorted(set(listed))} is not supported.")
-    positions = rotary(s, fraction=kind.fraction)
+    positions: Rotary | NoPositions = rotary(s, fraction=kind.fraction)
+    if kind.unturned is not None and kind.unturned(index, local):
+        positions = NoPositions()
     if kind.local_rotary:
         name = "sliding_attention" if local else "full_attention"
         old = s.get("rope_parameters") is None and local
-        positions = rotary(s, kind=name) if not old else type(positions)(base=s.get("rope_local_base_freq", 1e4))
+        positions = rotary(s, kind=name) if not old else Rotary(base=s.get("rope_local_base_freq", 1e4))
     scale = kind.scale or head_width**-0.5
     if kind.gains and s.get("rms_norm_eps", 1e-6) != 1e-6:
         raise UserError(
@@ -154,7 +166,7 @@ def _mixer(s: Settings, kind: Kind, tensors: Tensors, index: int) -> Attention:
         sharpness=scale * head_width if kind.gains else None,
         gains="features" if kind.gains else "none",
         scale=None if kind.gains or kind.scale is None else kind.scale,
-        input_bias=any(f"{here}{name}_proj.bias" in tensors for name in "qkv"),
+        input_bias=any(f"{here}{name}_proj.bias" in tensors for name in ("q", "k", "v", "qkv")),
         output_bias=f"layers.{index}.{kind.names[0]}.bias" in tensors,
         score_cap=kind.score_cap,
         reach=reach,

@@ -10,13 +10,16 @@
 | stablelm | layer norms, partial rotary, branches side by side if wanted |
 | starcoder2 | layer norms, a plain MLP, biases, a window |
 | phi | layer norms, branches side by side with one norm, partial rotary, a plain MLP |
-| cohere | branches side by side with one norm, planes of neighbours, scaled logits |
+| cohere, cohere2 | branches side by side with one norm, planes of neighbours, scaled logits; windows in turn |
+| phi3 | maps that are fused already |
+| smollm3 | layers without positions |
+| arcee, nemotron | a plain MLP of squared ReLU; layer norms from one |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from semagram.feedforward import LayerNorm, Norm, RMSNorm
 from semagram.hub.settings import Settings
@@ -73,6 +76,10 @@ class Kind:
     """Logits times this."""
     windowed: Callable[[int], bool] | None = None
     """Which layers have a window where config.json does not list them; none: the family has no windows."""
+    fused: bool = False
+    """Queries, keys and values are one map already, and gate and up one."""
+    unturned: Callable[[int, bool], bool] | None = None
+    """Which layers (number, whether with a window) have no rotary positions; none: all have."""
     local_rotary: bool = False
     """Layers with a window have rotary settings of their own."""
     experts: tuple[int, int] | None = None
@@ -209,6 +216,46 @@ def phi(s: Settings) -> Kind:
     )
 
 
+def phi3(s: Settings) -> Kind:
+    """Phi 3: arXiv 2404.14219."""
+    names = ("self_attn.o_proj", "mlp.gate_up_proj", "mlp.gate_up_proj", "mlp.down_proj")
+    return Kind(rms(s), names=names, fused=True, windowed=lambda i: True)
+
+
+def smollm3(s: Settings) -> Kind:
+    """SmolLM 3: Hugging Face, 2025; every fourth layer has no positions."""
+    every = s.get("no_rope_layer_interval", 4)
+    listed = s.get("no_rope_layers") or []
+    with_window = bool(s.get("use_sliding_window"))
+    return Kind(
+        rms(s),
+        tied=True,
+        unturned=lambda i, _: not listed[i] if i < len(listed) else (i + 1) % every == 0,
+        windowed=lambda i: with_window,
+    )
+
+
+def arcee(s: Settings) -> Kind:
+    """Arcee: Llama with a plain MLP of squared ReLU."""
+    return Kind(rms(s), names=("self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"), activation=("hidden_act", "relu2"))
+
+
+def nemotron(s: Settings) -> Kind:
+    """Nemotron 4: arXiv 2402.16819; layer norms from one."""
+    return Kind(
+        LayerNorm(s.get("norm_eps", 1e-5), from_one=True),
+        names=("self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"),
+        activation=("hidden_act", "relu2"),
+        fraction=0.5,
+    )
+
+
+def cohere2(s: Settings) -> Kind:
+    """Command R7B: windows in turn, positions in those layers alone."""
+    cycle = s.get("sliding_window_pattern", s.get("_sliding_window_pattern", 4))
+    return replace(cohere(s), windowed=lambda i: (i + 1) % cycle != 0, unturned=lambda _, local: not local)
+
+
 def cohere(s: Settings) -> Kind:
     """Command R: Cohere, 2024."""
     s.must("use_qk_norm", False, default=False)
@@ -223,7 +270,9 @@ def cohere(s: Settings) -> Kind:
 
 
 KINDS: dict[str, Callable[[Settings], Kind]] = {
+    "arcee": arcee,
     "cohere": cohere,
+    "cohere2": cohere2,
     "gemma": gemma,
     "gemma2": gemma2,
     "gemma3_text": gemma3,
@@ -231,10 +280,13 @@ KINDS: dict[str, Callable[[Settings], Kind]] = {
     "llama": llama,
     "mistral": mistral,
     "mixtral": mixtral,
+    "nemotron": nemotron,
     "olmo": olmo,
     "phi": phi,
+    "phi3": phi3,
     "qwen2": qwen2,
     "qwen3": qwen3,
+    "smollm3": smollm3,
     "stablelm": stablelm,
     "starcoder2": starcoder2,
 }
