@@ -429,6 +429,7 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Level, "factor"): (8,),
     (Level, "stride"): (1, 4),
     (Level, "width"): (24,),
+    (Level, "attention_norm"): (LayerNorm(), RMSNorm(gain=True)),
     (Level, "heads"): (2,),
     (Level, "head_width"): (6,),
     (Level, "window"): ("full", "none", 2),
@@ -767,6 +768,12 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Stage, {"before": 0, "after": 0, "window": 3}, "no window"),
     (Hourglass, {"width": 10}, "even width"),
     (Hourglass, {"sharpness": 0.0}, "above 0"),
+    (Hierarchical, {"norm": AdaptiveRMSNorm(3)}, "no condition"),
+    (Hourglass, {"norm": AdaptiveRMSNorm(3)}, "no condition"),
+    (Page, {"norm": AdaptiveRMSNorm(3)}, "no condition"),
+    (Hybrid, {"network": Transformer(norm=AdaptiveRMSNorm(3))}, "no condition"),
+    (MultiToken, {"network": Transformer(norm=AdaptiveRMSNorm(3))}, "no condition"),
+    (Electra, {"generator": Transformer(norm=AdaptiveRMSNorm(3))}, "no condition"),
     (Hourglass, {"dropout": 1.0}, "not including, 1"),
     (Hourglass, {"logit_cap": 0.0}, "above 0"),
     (FixedSize, {"size": 1}, "at least 2"),
@@ -815,6 +822,15 @@ UNFIT: dict[type, Callable[[dict[str, Any]], bool]] = {Hierarchical: _levels_unf
 def unfit(kind: type, given: dict[str, Any]) -> bool:
     """True when these values of fields may not stand together."""
     return kind in UNFIT and UNFIT[kind](given)
+
+
+CONDITIONED = (AdaptiveRMSNorm, AdaptiveLayerNorm, ConditionGate)
+"""Parts that need a condition, which a Transformer alone is given."""
+
+
+def takes(model: Any, part: Any) -> bool:
+    """Whether a model may carry this part in a slot of its kind."""
+    return isinstance(model, Transformer) or not isinstance(part, CONDITIONED)
 
 
 def visibilities(mixer: Any) -> set[Visibility]:

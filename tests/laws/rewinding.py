@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from laws.broken import require
-from laws.stepping import close, gap
+from laws.stepping import borders, close, gap
 from semagram.predictors.contract import Rewindable
 
 REWIND = "rewound equals never written"
@@ -20,9 +20,9 @@ SELECT = "rows take along what they know"
 def check_predictor(predictor: Any, layout: Any, ids: Tensor) -> None:
     """The law on a predictor; ``ids (b, n)`` in its order of writing."""
     n, batch = layout.count, ids.shape[0]
-    group = predictor.open(layout, batch).next_positions.shape[1]
+    ends = borders(predictor, layout, ids)
     other = (ids + 1) % predictor.vocabulary_size
-    for known in sorted({0, group, n // 2 // group * group} - {n}):
+    for known in sorted({0, ends[0], max([at for at in ends if at <= n // 2], default=0)} - {n}):
         for asked in (False, True):
             state = predictor.open(layout, batch)
             require(isinstance(state, Rewindable), REWIND, f"a {type(state).__name__} cannot go back")
@@ -31,6 +31,7 @@ def check_predictor(predictor: Any, layout: Any, ids: Tensor) -> None:
                 state.log_probs()
             mark, before = state.mark(), state.next_positions.clone()
             straight = _straight(predictor, layout, ids, known)
+            group = before.shape[1]
             for away in (group, n - known):
                 _ = state.log_probs() if away == group else None
                 state.read(other[:, known : known + away])

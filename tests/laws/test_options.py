@@ -48,7 +48,7 @@ def hosted(slot: str | None, config: Any) -> list[Any]:
     hosts = [
         legal.HOSTS[slot]() if kind is Transformer and slot in legal.HOSTS else walk.baseline(kind) for kind in kinds
     ]
-    return [walk.replaced(host, slot, config) for host in hosts]
+    return [walk.replaced(host, slot, config) for host in hosts if legal.takes(host, config)]
 
 
 def pairs() -> list[tuple[str, Any, Any]]:

@@ -196,8 +196,9 @@ class Geometry:
 
 
 def extent_of(coords: Tensor) -> Extent:
-    """The least and the greatest coordinate of each axis of ``(n, a)``; (0, -1) where there is no cell."""
-    if coords.shape[0] == 0:
+    """The least and the greatest coordinate of each axis of ``(n, a)``; (0, -1) where there is no cell, or no number
+    (coordinates on the meta device)."""
+    if coords.shape[0] == 0 or coords.is_meta:
         return ((0, -1),) * coords.shape[1]
     least, greatest = coords.aminmax(dim=0)
     return tuple(zip(least.tolist(), greatest.tolist(), strict=True))

@@ -25,6 +25,12 @@ def must_be(visibility: Visibility, blocks: Blocks, who: str) -> None:
         raise UserError(f"{who} is given no condition, and {part} needs one; use it in a Transformer.")
 
 
+def refuse_conditioned(config: object) -> None:
+    """Raise ``UserError`` when a part of a model that is given no condition needs one."""
+    if (part := conditioned(config)) is not None:
+        raise UserError(f"a {type(config).__name__} is given no condition, and {part} needs one; use a Transformer.")
+
+
 def conditioned(config: object) -> str | None:
     """The name of a part of ``config`` that needs a condition, or None."""
     if hasattr(config, "condition_width"):

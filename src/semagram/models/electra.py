@@ -21,6 +21,7 @@ from semagram.errors import UserError
 from semagram.feedforward.auxiliary import Carried, take_auxiliary_losses
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
+from semagram.models.demands import refuse_conditioned
 from semagram.models.transformer import Transformer
 
 
@@ -38,6 +39,7 @@ class Electra:
     """Of the discriminator's loss (the paper's value: its loss per cell is small)."""
 
     def __post_init__(self) -> None:
+        refuse_conditioned(self)
         if not 0.0 < self.share <= 1.0:
             raise UserError(f"model.share must be above 0 and at most 1, got {self.share}.")
         if not 0.0 < self.weight <= 1000.0:

@@ -21,6 +21,7 @@ from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.layouts import Layout, Visibility
 from semagram.mixers import Attention, TokenShift
+from semagram.models.demands import refuse_conditioned
 from semagram.models.hierarchical_compress import Compress, Convolve
 from semagram.models.hierarchical_level import Level
 from semagram.models.hierarchical_look_up import LookUp
@@ -86,6 +87,7 @@ class Hierarchical:
             raise UserError(f"model.logit_cap must be above 0 or none, got {self.logit_cap}.")
         if self.sharpness is not None and not self.sharpness > 0:
             raise UserError(f"model.sharpness must be above 0 or none, got {self.sharpness}.")
+        refuse_conditioned(self)
         idle = [] if len(self.levels) > 1 else ["pooled", "into", "merge", "shared_attention"]
         idle += [*_OF_LEVELS, "end_norm"] if not self.levels else []
         defaults = {f.name: f.default_factory() if callable(f.default_factory) else f.default for f in fields(self)}  # type: ignore[misc]

@@ -26,6 +26,7 @@ from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.layouts import Layout, Visibility
 from semagram.mixers import Attention, TokenShift
+from semagram.models.demands import refuse_conditioned
 from semagram.models.hourglass_back import Back, Repeat, Smoothed
 from semagram.models.hourglass_boundaries import AfterSpaces, Fixed
 from semagram.models.hourglass_learnt import Boundaries, Routing, Surprise
@@ -102,6 +103,7 @@ class Hourglass:
     """Share of features zeroed after the embedding and after each branch, in training."""
 
     def __post_init__(self) -> None:
+        refuse_conditioned(self)
         if self.width < 1 or self.heads < 1 or self.depth < 0:
             given = f"{self.width}, {self.heads} and {self.depth}"
             raise UserError(f"model.width and model.heads must be at least 1 and model.depth at least 0, got {given}.")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
+from semagram.models.demands import refuse_conditioned
 from semagram.models.transformer import Transformer, TransformerNetwork, TransformerState
 
 _SHIFT, _SCALE, _SPREAD = 6.0, 0.12, 3.3
@@ -45,6 +46,7 @@ class Hybrid:
     """Blocks of the training text; the rows of each are from the counts of the others."""
 
     def __post_init__(self) -> None:
+        refuse_conditioned(self)
         if not self.orders or self.orders[0] < 0 or list(self.orders) != sorted(set(self.orders)):
             raise UserError(f"model.orders must be whole numbers of at least 0, ascending; got {self.orders}.")
         if self.main_order not in self.orders:

@@ -21,6 +21,7 @@ from semagram.errors import UserError
 from semagram.feedforward.auxiliary import Carried, take_auxiliary_losses
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
+from semagram.models.demands import refuse_conditioned
 from semagram.models.transformer import Transformer, TransformerNetwork
 
 
@@ -36,6 +37,7 @@ class MultiToken:
     """Of their mean loss beside the first head's."""
 
     def __post_init__(self) -> None:
+        refuse_conditioned(self)
         if self.ahead < 1:
             raise UserError(f"model.ahead must be at least 1, got {self.ahead}.")
         if not 0.0 < self.weight <= 100.0:

@@ -23,6 +23,7 @@ from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Landmarks, Neighbourhood
+from semagram.models.demands import refuse_conditioned
 from semagram.models.merging import Merging
 
 INNER_SCALE = 0.6
@@ -97,6 +98,7 @@ class Page:
     """Soft limit of the logits, cap * tanh(logits / cap); none: no limit."""
 
     def __post_init__(self) -> None:
+        refuse_conditioned(self)
         if self.width < 1 or self.depth < 0:
             raise UserError(
                 f"model.width must be at least 1 and model.depth at least 0, got {self.width} and {self.depth}."

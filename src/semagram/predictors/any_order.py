@@ -114,6 +114,9 @@ class AnyOrderPredictor:
         return AnyOrderState(self, layout, batch, given)
 
 
+Mark = tuple[Tensor, Tensor, list[list[int]], tuple[Tensor, Tensor] | None]
+
+
 class AnyOrderState:
     """See ``DecodingState``."""
 
@@ -195,14 +198,17 @@ class AnyOrderState:
         """``(b, m)`` ids in order of writing -> ``(b, m, v)``, step by step: each answer needs the last."""
         return read_step_by_step(self, ids)
 
-    def mark(self) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """See ``Rewindable``; the page is replaced and never changed in place."""
-        return self._page, self._answer
+    def mark(self) -> Mark:
+        """See ``Rewindable``; pages are replaced and never changed in place, plans of groups are copied."""
+        return self._page, self._open, [row.copy() for row in self._sizes], self._answer
 
     def rewind(self, mark: object) -> None:
         """See ``Rewindable``."""
-        self._page, self._answer = cast(tuple[Tensor, tuple[Tensor, Tensor] | None], mark)
+        self._page, self._open, sizes, self._answer = cast(Mark, mark)
+        self._sizes = [row.copy() for row in sizes]
 
     def select(self, rows: Tensor) -> None:
         """See ``Rewindable``."""
-        self._page, self._answer = self._page[rows.to(self._page.device)], None
+        chosen = rows.to(self._page.device)
+        self._page, self._open, self._answer = self._page[chosen], self._open[chosen], None
+        self._sizes = [self._sizes[row].copy() for row in rows.tolist()]
