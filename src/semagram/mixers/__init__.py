@@ -8,6 +8,8 @@ from semagram.mixers.attention_parts.forgetting import Forgetting
 from semagram.mixers.attention_parts.output_gate import OutputGate
 from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
+from semagram.mixers.attention_parts.talking import TalkingHeads
+from semagram.mixers.attention_parts.untied_bias import UntiedBias
 from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
 from semagram.mixers.context import Context
@@ -78,9 +80,11 @@ __all__ = [
     "Sparsemax",
     "StateSpace",
     "TailFocus",
+    "TalkingHeads",
     "TokenShift",
     "TopK",
     "Tree",
+    "UntiedBias",
     "ValueResidual",
     "Weights",
     "Window",

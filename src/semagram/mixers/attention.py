@@ -33,12 +33,14 @@ from semagram.mixers.attention_parts.reach import Everything, Reach
 from semagram.mixers.attention_parts.single_slot import single_slot
 from semagram.mixers.attention_parts.sinks import Sink
 from semagram.mixers.attention_parts.state import KeyValueState, WindowState
+from semagram.mixers.attention_parts.talking import TalkingHeads
+from semagram.mixers.attention_parts.untied_bias import UntiedBias
 from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Softmax, Weights
 from semagram.mixers.rotary import NoPositions, Rotary, head_tables, rotate_first
 from semagram.mixers.single import Single
 
-Bias = ALiBi | BucketedBias | DynamicBias
+Bias = ALiBi | BucketedBias | DynamicBias | UntiedBias
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Attention:
     output_bias: bool = False
     """Add a learned bias to the result."""
     bias: Bias | None = None
-    """What distance adds to the scores; none: nothing."""
+    """What distance, or where the two stand, adds to the scores; none: nothing."""
     forgetting: Forgetting | None = None
     """Let scores fade with distance at a rate that depends on the text; none: do not."""
     score_cap: float | None = None
@@ -81,6 +83,8 @@ class Attention:
     """Mix every layer's values with those of the first layer; none: do not."""
     gate: OutputGate | None = None
     """Let each slot decide how much it takes of what it gathered; none: all."""
+    talking: TalkingHeads | None = None
+    """Let heads mix their scores and weights; none: each for itself."""
 
     def __post_init__(self) -> None:
         if self.heads < 1:

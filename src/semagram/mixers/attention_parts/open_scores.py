@@ -74,6 +74,7 @@ class OpenScores(nn.Module):
         self.bias_key = (config.bias, heads)
         self.forgetting = None if config.forgetting is None else config.forgetting.build(width, heads)
         self.selective = config.selective
+        self.talking = None if config.talking is None else config.talking.build(heads)
         self.sink = None if config.sink is None else config.sink.build(heads, shared, head_width, head_width)
 
     def whole(self, parts: Projected, x: Tensor, geometry: Geometry) -> Tensor:
@@ -151,7 +152,7 @@ class OpenScores(nn.Module):
                 parts.queries, parts.keys, parts.values, attn_mask=mask, scale=self.rules.scale, enable_gqa=grouped
             )
         columns = None if self.sink is None else self.sink(parts.unturned, self.rules.scale, self.normalised)
-        return scores.attend(parts.queries, parts.keys, parts.values, added, self.rules, columns, select)
+        return scores.attend(parts.queries, parts.keys, parts.values, added, self.rules, columns, select, self.talking)
 
     def _selecting(self, sides: Sides, geometry: Geometry, memory: Tensor | None) -> scores.Select:
         """What selective attention does to scores; ``memory (b, 1, k, 1)`` holds the sums of earlier queries."""
@@ -181,11 +182,14 @@ class OpenScores(nn.Module):
         added = [mask]
         if self.bias is not None:
             causal = geometry.causal and not geometry.prefix
+            places = getattr(self.bias, "reads_places", False)
 
             def apart() -> tuple[Tensor]:
                 return (distances(sides.query_coords, sides.key_coords),)
 
             def biased() -> tuple[Tensor]:
+                if places:
+                    return (self.bias(sides.query_coords, sides.key_coords),)  # type: ignore[misc]
                 (distance,) = geometry.pair_table(("apart", key), apart) if key is not None else apart()
                 return (self.bias(distance, causal),)  # type: ignore[misc]
 
