@@ -43,6 +43,7 @@ from semagram.mixers import (
     NoPositions,
     NTKAware,
     OutputGate,
+    Parallel,
     Rotary,
     Segments,
     SelectiveScan,
@@ -114,6 +115,7 @@ VISIBILITIES: dict[type, set[Visibility]] = {
     SparseConvolution: {CAUSAL},
     Neighbourhood: {CAUSAL, FULL},
     Landmarks: {FULL},
+    Parallel: {CAUSAL},
 }
 """What each mixer can keep to. Stated here and not read from the part, so that a part cannot excuse itself."""
 
@@ -171,6 +173,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Forgetting: lambda: Forgetting(memory=1.0),
     LatentAttention: lambda: LatentAttention(heads=2, rank=6, content_width=4, rotary_width=4, value_width=5),
     Memory: lambda: Memory(slots=2),
+    Parallel: lambda: Parallel(beside=StateSpace(heads=2, expand=1.0, state=4, kernel=3)),
     TopK: lambda: TopK(keys=2),
     Window: lambda: Window(size=3),
     YaRN: lambda: YaRN(factor=4.0, trained_length=20_000, slow=0.5),
@@ -325,6 +328,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Landmarks, "count"): (3,),
     (Landmarks, "positions"): (NoPositions(),),
     (Landmarks, "sharpness"): (None,),
+    (Parallel, "attention"): (Attention(key_value_heads=2, reach=Window(2)),),
+    (Parallel, "beside"): (SelectiveScan(expand=1.0, state=3, rank=2, kernel=3), Convolution(3), TokenShift()),
     (MixedRotary, "base"): (10.0, 100.0),
     (Convolution, "kernel"): (1, 2, 5),
     (Segments, "mixer"): (Attention(heads=2), Attention(positions=NoPositions()), Attention(key_value_heads=2)),

@@ -19,6 +19,7 @@ from semagram.mixers.landmarks import Landmarks
 from semagram.mixers.latent_attention import LatentAttention
 from semagram.mixers.mixed_rotary import MixedRotary
 from semagram.mixers.neighbourhood import Neighbourhood
+from semagram.mixers.parallel import Parallel
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
 from semagram.mixers.segments import Segments
@@ -42,6 +43,7 @@ Mixer = (
     | SparseConvolution
     | Neighbourhood
     | Landmarks
+    | Parallel
 )
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "Neighbourhood",
     "NoPositions",
     "OutputGate",
+    "Parallel",
     "Reach",
     "Rotary",
     "Scaling",
