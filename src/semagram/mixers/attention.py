@@ -86,6 +86,9 @@ class Attention:
     talking: TalkingHeads | None = None
     """Let heads mix their scores and weights; none: each for itself."""
 
+    reads_pairs = True
+    """What the caller says of pairs and a prefix (``Geometry``) is heeded."""
+
     def __post_init__(self) -> None:
         if self.heads < 1:
             raise UserError(f"attention heads must be at least 1, got {self.heads}.")

@@ -19,6 +19,7 @@ from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.attention import Attention
+from semagram.mixers.contract import reads_pairs
 from semagram.mixers.convolution import Convolution
 from semagram.mixers.selective_scan import SelectiveScan
 from semagram.mixers.state_space import StateSpace
@@ -33,6 +34,11 @@ class Parallel:
     """What recalls."""
     beside: StateSpace | SelectiveScan | Convolution | TokenShift = field(default_factory=StateSpace)
     """What summarises."""
+
+    @property
+    def reads_pairs(self) -> bool:
+        """If both do."""
+        return reads_pairs(self.beside)
 
     def visibilities(self) -> frozenset[Visibility]:
         """Those of both."""
