@@ -73,5 +73,5 @@ def _squares(geometry: Geometry, side: int, places: int) -> tuple[Tensor, int, G
         kept = kept if geometry.keep is None else geometry.keep
         counts = torch.zeros(kept.shape[0], count, device=device).index_add(1, square, kept.float())
         keep = counts > 0
-    coarse = Geometry(where, torch.arange(count, device=device), geometry.visibility, keep, extent)
+    coarse = Geometry(where, torch.arange(count, device=device), geometry.visibility, keep, extent=extent)
     return home, count, coarse
