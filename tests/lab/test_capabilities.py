@@ -63,6 +63,10 @@ def test_a_state_that_is_called_bounded_is() -> None:
     """The count itself: a window keeps as much of a long text as of a longer one, full attention does not."""
     from semagram.mixers import Attention, Landmarks, Window
 
-    for mixer, said in ((Attention(), "grows"), (Attention(reach=Window(9)), "bounded"), (Landmarks(), "none: refused")):
+    for mixer, said in (
+        (Attention(), "grows"),
+        (Attention(reach=Window(9)), "bounded"),
+        (Landmarks(), "none: refused"),
+    ):
         assert capabilities.memory(replace(HOST, mixer=mixer)) == said
     assert capabilities.held([torch.zeros(3), {"a": torch.zeros(2, dtype=torch.int64)}, torch.zeros(4)], set()) == 7

@@ -53,7 +53,9 @@ def test_a_packed_document_is_answered_as_if_alone(mixer: object, registers: int
     assert close(torch.cat(stepped, dim=1), packed, 1e-5)
 
 
-@pytest.mark.parametrize("mixer", [Convolution(), Segments(), StateSpace(heads=2), Parallel()], ids=lambda m: str(m)[:9])
+@pytest.mark.parametrize(
+    "mixer", [Convolution(), Segments(), StateSpace(heads=2), Parallel()], ids=lambda m: str(m)[:9]
+)
 def test_what_cannot_keep_to_it_is_refused(mixer: object) -> None:
     line = Geometry.line(5, CAUSAL)
     for told in ({"pairs": torch.eye(5).bool()}, {"prefix": 2}):

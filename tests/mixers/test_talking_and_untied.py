@@ -94,4 +94,6 @@ def test_untied_attention_is_the_formula_of_the_paper() -> None:
     scores = q @ k.transpose(-1, -2) / 8**0.5 + untied_bias.reference(mixer.open.bias, coords, coords)
     wanted = mixer.outward((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
     assert close(mixer(x, Geometry.line(n, Visibility.FULL)), wanted, 1e-5)
-    assert bool((untied_bias.reference(mixer.open.bias, coords, coords)[:, 0] == mixer.open.bias.first[0, :, None]).all())
+    assert bool(
+        (untied_bias.reference(mixer.open.bias, coords, coords)[:, 0] == mixer.open.bias.first[0, :, None]).all()
+    )

@@ -85,6 +85,8 @@ class Attention:
     """Let each slot decide how much it takes of what it gathered; none: all."""
     talking: TalkingHeads | None = None
     """Let heads mix their scores and weights; none: each for itself."""
+    dropout: float = 0.0
+    """Share of the weights zeroed in training, the rest scaled up (arXiv 1706.03762)."""
 
     reads_pairs = True
     """What the caller says of pairs and a prefix (``Geometry``) is heeded."""
@@ -98,6 +100,8 @@ class Attention:
             raise UserError(f"attention sharpness must be above 0 or none, got {self.sharpness}.")
         if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads != 0):
             raise UserError(f"attention key_value_heads must divide heads ({self.heads}), got {self.key_value_heads}.")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UserError(f"attention dropout must be from 0 up to, not including, 1; got {self.dropout}.")
         kernel.refuse_idle(self)
 
     def visibilities(self) -> frozenset[Visibility]:
@@ -134,6 +138,7 @@ class AttentionMixer(nn.Module):
         for bias in (self.inward.bias, self.outward.bias):
             if bias is not None:
                 nn.init.zeros_(bias)
+        self.dropout = config.dropout
         self.normalised = config.sharpness is not None
         # Normalised vectors have length sqrt(d_h), so that dividing their product by d_h leaves the cosine.
         plain = head_width**-0.5 if config.scale is None else config.scale
@@ -239,8 +244,16 @@ class AttentionMixer(nn.Module):
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         grouped = self.key_value_heads != self.heads
+        dropped = self.dropout if self.training else 0.0
         return F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
+            queries,
+            keys,
+            values,
+            attn_mask=mask,
+            dropout_p=dropped,
+            is_causal=causal,
+            scale=self.scale,
+            enable_gqa=grouped,
         )
 
     def _result(self, mixed: Tensor, x: Tensor) -> Tensor:

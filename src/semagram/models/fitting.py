@@ -40,6 +40,11 @@ def check(blocks: Blocks) -> None:
         raise UserError(f"UNetSkips join one stream, but {type(join).__name__} keeps several; use another join.")
     if isinstance(blocks.layers.skips, UNetSkips) and runs < 2:
         raise UserError(f"UNetSkips need at least 2 blocks, got {runs}.")
+    inside = [p for p in (*blocks.layers.mixers(blocks.mixer), blocks.feedforward) if getattr(p, "dropout", 0.0) > 0]
+    if isinstance(join, Reversible) and inside:
+        raise UserError(
+            f"Reversible branches are run again backwards, so nothing in them may be drawn: dropout must be 0, got {inside[0]}."
+        )
     if isinstance(join, Reversible) and (blocks.dropout > 0 or blocks.layers.skips is not None):
         raise UserError(
             f"Reversible branches must be undone from the stream alone: model.dropout must be 0 and layers.skips "

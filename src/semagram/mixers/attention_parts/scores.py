@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from semagram.mixers.attention_parts.talking import TalkingHeadsMaps
@@ -46,6 +47,7 @@ def attend(
     columns: Columns | None = None,
     select: Select | None = None,
     talking: TalkingHeadsMaps | None = None,
+    dropped: float = 0.0,
 ) -> Tensor:
     """``(b, h, ..., q, d_h)``, ``(b, h_kv, ..., k, d_h)``, ``(b, h_kv, ..., k, d_v)`` -> ``(b, h, ..., q, d_v)``.
 
@@ -62,12 +64,15 @@ def attend(
         scores = select(scores)
     if columns is None:
         weights = rules.weigh(scores)
-        return product(weights if talking is None else talking.of_weights(weights), values)
+        weights = weights if talking is None else talking.of_weights(weights)
+        return product(F.dropout(weights, dropped) if dropped else weights, values)
     own, their_values = columns
     count = own.shape[-1]
     weights = rules.weigh(torch.cat([own, scores], dim=-1))
     if talking is not None:
         weights = talking.of_weights(weights)
+    if dropped:
+        weights = F.dropout(weights, dropped)
     mixed = product(weights[..., count:], values)
     if their_values is None:
         return mixed
