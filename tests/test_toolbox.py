@@ -63,7 +63,21 @@ def test_what_is_named_among_the_reasons_is_there() -> None:
                 assert found(name) or name == "Context" or name == "Weights", name
 
 
-COUNTS = {"W": 14, "E": 17, "A": 47, "P": 15, "N": 13, "R": 16, "F": 9, "L": 10, "M": 7, "O": 18, "D": 15, "V": 8, "Z": 12}
+COUNTS = {
+    "W": 14,
+    "E": 17,
+    "A": 47,
+    "P": 15,
+    "N": 13,
+    "R": 16,
+    "F": 9,
+    "L": 10,
+    "M": 7,
+    "O": 18,
+    "D": 15,
+    "V": 8,
+    "Z": 12,
+}
 """How many rows the catalogue of features has in each group."""
 
 

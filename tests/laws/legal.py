@@ -705,6 +705,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Embedding, {"inner_width": 0}, "at least 1"),
     (Embedding, {"registers": -1}, "at least 0"),
     (Transformer, {"embedding": Embedding(registers=2), "mixer": Convolution()}, "Convolution"),
+    (Transformer, {"embedding": Embedding(registers=2), "mixer": Attention(reach=Window(3))}, "neighbours only"),
     (Embedding, {"categories": (2, 0)}, "at least 1"),
     (Head, {"scale": 0.0}, "above 0"),
     (Transformer, {"width": 0}, "at least 1"),

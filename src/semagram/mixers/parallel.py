@@ -36,11 +36,6 @@ class Parallel:
     """What summarises."""
 
     @property
-    def heads(self) -> int:
-        """Of its attention, which looks at any slot (registers: Hymba's meta tokens)."""
-        return self.attention.heads
-
-    @property
     def reads_pairs(self) -> bool:
         """If both do."""
         return reads_pairs(self.beside)

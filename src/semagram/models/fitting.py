@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semagram.errors import UserError
+from semagram.mixers import StateSpace, Window
 from semagram.models.joins import ManyStreams
 from semagram.models.reversible import Reversible
 from semagram.models.skips import UNetSkips
@@ -24,7 +25,7 @@ def check(blocks: Blocks) -> None:
 
     blocks.layers.plans(blocks)  # refuses what does not fit
     runs = len(blocks.layers.runs(blocks)) * blocks.layers.loops
-    blind = [m for m in blocks.layers.mixers(blocks.mixer) if not hasattr(m, "heads")]
+    blind = [m for m in blocks.layers.mixers(blocks.mixer) if not sees_far(m)]
     if blocks.registers > 0 and blind:
         raise UserError(
             f"embedding.registers={blocks.registers} needs mixers that can look at any slot (attention), but "
@@ -50,3 +51,10 @@ def check(blocks: Blocks) -> None:
             f"Reversible branches must be undone from the stream alone: model.dropout must be 0 and layers.skips "
             f"none, got {blocks.dropout} and {blocks.layers.skips}."
         )
+
+
+def sees_far(mixer: object) -> bool:
+    """Whether a slot can look at registers however far it stands from them: attention without a window. A recurrence
+    would pass them on to the next slot, so that padding before a text would matter."""
+    looks = hasattr(mixer, "heads") and not isinstance(mixer, StateSpace)
+    return looks and not isinstance(getattr(mixer, "reach", None), Window)
