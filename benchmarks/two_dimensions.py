@@ -3,9 +3,10 @@
     python -m benchmarks.two_dimensions [--side 4] [--clues 6] [--steps 1500] [--seeds 0 1 2] [--out FOLDER]
 
 Two networks of equal size are trained on the same number of boards. The *page* learns hidden cells from visible ones
-(``Masked``) and then writes each puzzle's hidden cells: those it is surest of first, at random, or in raster order. The
-*raster twin* reads the puzzle (hidden cells as blanks) and then writes the whole solution row by row, left to right.
-Told is the share of unseen puzzles that are solved, with the spread over seeds. Puzzles have one solution each.
+(``Masked``) and then writes each puzzle's hidden cells: those it is surest of first, at random, or in raster order.
+The *raster twin* reads the puzzle (hidden cells as blanks) and then writes the whole solution row by row, left to
+right. Both see the same boards; the twin sees one puzzle of each, the page a new mask every time. Told is the share
+of unseen puzzles that are solved, with the spread over seeds. Puzzles have one solution each.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.rounds import environment
-from semagram.lab.tasks import Sudoku
+from semagram.lab.boards import Sudoku
 from semagram.layouts import Grid, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, Neighbourhood
@@ -53,23 +54,25 @@ def trained(net: Any, layout: Grid, objective: Any, boards: np.ndarray, steps: i
         loss.backward()
         stepper.step(1.0 - step / steps)
         stepper.forget_gradients()
-        if step >= 0.9 * steps:
+        if step >= int(0.9 * steps):
             late.append(float(loss.detach()))
     net.eval()
     return statistics.mean(late)
 
 
 def written(predictor: Predictor, layout: Grid, given: np.ndarray) -> np.ndarray:
-    """Every hidden cell (-1) of ``given (count, n)``, the likeliest token each; rows one by one where they differ."""
-    found = []
-    for row in torch.from_numpy(given):
-        state, page = predictor.open(layout, 1, row[None] if bool((row >= 0).any()) else None), row.clone()
+    """Every hidden cell (-1) of ``given (count, n)``, the likeliest token each; rows of equal counts together."""
+    found, hidden = given.copy(), (given < 0).sum(axis=1)
+    for count in np.unique(hidden):
+        rows = np.flatnonzero(hidden == count)
+        page = torch.from_numpy(given[rows])
+        state = predictor.open(layout, len(rows), page if bool((page >= 0).any()) else None)
         while (cells := state.next_positions).shape[1]:
             chosen = state.log_probs().argmax(dim=-1)
-            page[cells[0]] = chosen[0]
+            page.scatter_(1, cells, chosen)
             state.write(chosen)
-        found.append(page.numpy())
-    return np.stack(found)
+        found[rows] = page.numpy()
+    return found
 
 
 def one_seed(task: Sudoku, steps: int, boards: int, tests: int, seed: int) -> dict[str, float]:
@@ -88,7 +91,7 @@ def one_seed(task: Sudoku, steps: int, boards: int, tests: int, seed: int) -> di
 
     both = Grid(2 * task.side, task.side)  # the puzzle above, with blanks; its solution below
     twin = network(task.side + 1, both, Visibility.CAUSAL, seed)
-    asked, solved = task.puzzles(boards // 4, seed)
+    asked, solved = task.puzzles(boards, seed)  # of the very same boards
     rows = np.concatenate([np.where(asked < 0, task.side, asked), solved], axis=1)
     told["raster loss"] = trained(twin, both, NextToken(), rows, steps, seed)
     given = np.concatenate([np.where(puzzles < 0, task.side, puzzles), np.full_like(puzzles, -1)], axis=1)

@@ -14,13 +14,21 @@ WALKED: Counter[str] = Counter()
 
 
 @pytest.fixture
-def count():
+def count(record_property):
     """``count("combinations of parts under 'no peeking'", 1)``: an entry of the account at the end of the run."""
 
     def add(what: str, number: int = 1) -> None:
-        WALKED[what] += number
+        record_property(f"walked: {what}", number)
 
     return add
+
+
+def pytest_runtest_logreport(report) -> None:
+    """Add up what the tests counted; with several processes, in the one that tells the results."""
+    if report.when == "call":
+        for name, number in report.user_properties:
+            if name.startswith("walked: "):
+                WALKED[name.removeprefix("walked: ")] += number
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

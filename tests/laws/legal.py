@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from laws.foreign_tokenizers import tokenizer_file
 from semagram.feedforward import (
     MLP,
     AdaptiveLayerNorm,
@@ -95,6 +96,7 @@ from semagram.models.scales import Gate as ConditionGate
 from semagram.models.skips import Reinjection, UNetSkips
 from semagram.objectives import Bert, Coherent, NextToken, PrefixLM
 from semagram.predictors import CellularAutomaton, Unmasking
+from semagram.text.pretrained import Pretrained
 from semagram.text.tokenizers import BPE
 
 CAUSAL, FULL, OTHERS = Visibility.CAUSAL, Visibility.FULL, Visibility.OTHERS
@@ -167,6 +169,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     ConditionGate: lambda: ConditionGate(condition_width=3),
     Experts: lambda: Experts(experts=3, chosen=2, multiple=1.0),
     BPE: lambda: BPE(vocabulary_size=260),
+    Pretrained: lambda: Pretrained(tokenizer_file(256)),
     BucketedBias: lambda: BucketedBias(buckets=6, farthest=5),
     DynamicBias: lambda: DynamicBias(hidden=4, depth=1),
     UntiedBias: lambda: UntiedBias(features=4, base=10.0),
@@ -275,6 +278,7 @@ ACTS_WHEN: dict[tuple[type, str], Callable[[Any], bool]] = {
 """Fields that cannot act in every context; ``test_options`` asserts that they are refused in the others."""
 
 CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
+    (Pretrained, "file"): (tokenizer_file(262),),
     (Sequence, "length"): (5,),
     (Grid, "height"): (1,),
     (Grid, "width"): (5,),
@@ -558,6 +562,25 @@ ONE_BY_ONE: dict[type, set[str]] = {
     },
     LatentAttention: {"heads", "rank", "query_rank", "content_width", "rotary_width", "value_width", "positions"},
     Rotary: {"fraction", "scaling", "decay"},
+    Segments: {"mixer", "segment", "memory"},
+    StateSpace: {"heads", "expand", "state", "kernel", "links"},
+    SelectiveScan: {"expand", "state", "rank", "kernel", "links"},
+    TailFocus: {"kernels", "strides", "focus", "links"},
+    Tree: {"levels", "links"},
+    SparseConvolution: {"kernel", "levels", "links"},
+    Neighbourhood: {
+        "rows",
+        "columns",
+        "dilation",
+        "border",
+        "causal_rows",
+        "causal_columns",
+        "global_heads",
+        "reach",
+        "positions",
+        "sharpness",
+    },
+    Landmarks: {"heads", "count", "positions", "sharpness"},
 }
 """Fields of parts that have too many options to be paired with everything else: a variant that changes one of them
 meets every layout and visibility, beside the baseline of the other parts."""
@@ -825,12 +848,13 @@ def visibilities(mixer: Any) -> set[Visibility]:
 
 
 def one_by_one(part: Any) -> bool:
-    """True when ``part``, or a part of it, differs from its defaults in a field of ``ONE_BY_ONE``."""
+    """True when ``part``, or a part of it, differs from its baseline in a field of ``ONE_BY_ONE``."""
     if not is_dataclass(part):
         return False
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     own = ONE_BY_ONE.get(type(part), set())
-    changed = any(values[name] != getattr(type(part)(), name) for name in own)
+    baseline = BASELINES.get(type(part), type(part))() if own else None
+    changed = any(values[name] != getattr(baseline, name) for name in own)
     return changed or any(one_by_one(value) for value in values.values())
 
 

@@ -5,6 +5,7 @@ The laws ask the rest (no peeking, stepping, padding, every option acts, every p
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -392,8 +393,10 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_shared_attention_is_shared() -> None:
     shared, apart = (case(small(shared_attention=on)).network() for on in (True, False))
-    assert shared.layers[0][0].attention is shared.layers[0][1].attention
-    assert shared.layers[0][0].attention is not shared.layers[1][0].attention
+    assert shared.layers[0][0].reader is shared.layers[0][1].reader
+    assert shared.layers[0][0].reader is not shared.layers[1][0].reader
+    twin = copy.deepcopy(shared)
+    assert twin.layers[0][1].reader is twin.layers[0][0].attention is not shared.layers[0][0].attention
     assert sum(p.numel() for p in apart.parameters()) - sum(p.numel() for p in shared.parameters()) == 2 * 4 * 16 * 16
 
 

@@ -142,7 +142,7 @@ def test_encodings(here: Path) -> None:
             "It looks like a ZIP archive (or .docx, .epub): unpack it, or save it as plain text first.",
         ),
         (
-            gzip.compress(b"a"),
+            gzip.compress(b"a", mtime=0),
             "x is not utf-8 text: byte 0x8b at offset 1. It looks like gzip data: name it .gz.",
         ),
         ("a".encode("utf-16-be"), "x is not text: NUL at offset 0. It looks binary."),

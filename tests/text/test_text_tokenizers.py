@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from laws.foreign_tokenizers import tokenizer_file
 from semagram.errors import UserError
 from semagram.text import (
     BPE,
@@ -24,8 +25,9 @@ from semagram.text import (
 )
 from semagram.text.bpe import BPETokenizer, _pieces
 from semagram.text.byte_tokens import ByteTokenizer
+from semagram.text.pretrained import Pretrained
 
-CONFIGS = (Characters(), Bytes(), BPE(300))
+CONFIGS = (Characters(), Bytes(), BPE(300), Pretrained(tokenizer_file(262)))
 CORPUS = (
     "The cat sat on the mat.  The cat's hat, 1999!\r\n\r\n\tNaïve café — 日本語の文章。\n"
     "émigré e\u0301 😀👩‍🚀 \x00 end\n" * 8
@@ -288,7 +290,7 @@ def test_two_merges_that_spell_the_same_token_are_one_token() -> None:
     [
         (
             {"kind": "byte"},
-            r'"byte" is no kind of tokenizer; allowed: characters, bytes, bpe. Did you mean "bytes"\?',
+            r'"byte" is no kind of tokenizer; allowed: characters, bytes, bpe, pretrained. Did you mean "bytes"\?',
         ),
         ({}, "it holds nothing"),
         ({"kind": "bytes", "more": 1}, "it holds kind, more"),

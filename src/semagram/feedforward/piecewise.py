@@ -67,6 +67,10 @@ class PiecewiseProjection(nn.Module):
         """Of the layer."""
         return self.layer.weight
 
+    def start_linear(self, scale: float) -> None:
+        """See ``PiecewiseLinear``."""
+        self.layer.start_linear(scale)
+
     def forward(self, x: Tensor) -> Tensor:
         """Vector by vector."""
         return self.layer(self.domain(x))

@@ -1,9 +1,9 @@
 """Our models inside transformers: what an exported folder's ``modeling_semagram.py`` gives to ``AutoModelForCausalLM``.
 
-Their position i is about token i + 1, and its input is token i; ours has a slot before the first token, which shows the
-reserved id. A text that does not begin with that id (the tokenizer's begin token) is read as if it did, so it costs what
-it costs in semagram. Padding on the left is moved to the right, where nothing that counts can see it. There is no cache:
-each new token reads the text again. The begin token's logit is the lowest number there is: it is never emitted.
+Their position i is about token i + 1, and its input is token i; ours has a slot before the first token, which shows
+the reserved id. A text that does not begin with that id (the tokenizer's begin token) is read as if it did, so it costs
+what it costs in semagram. Padding on the left is moved to the right, where nothing that counts can see it. There is no
+cache: each new token reads the text again. The begin token's logit is the lowest number there is: it is never emitted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SemagramForCausalLM(PreTrainedModel, GenerationMixin):
     config_class = SemagramConfig
     main_input_name = "input_ids"
     _supports_sdpa = True
-    _tied_weights_keys: ClassVar[dict[str, str]] = {}
+    _tied_weights_keys: Any = None
     all_tied_weights_keys: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: SemagramConfig) -> None:
@@ -76,7 +76,7 @@ class SemagramForCausalLM(PreTrainedModel, GenerationMixin):
             dtype = None if dtype == "auto" else getattr(torch, dtype)
         device = kwargs.get("device_map")
         device = device.get("") if isinstance(device, dict) else None if device == "auto" else device
-        return model.to(device=device, dtype=dtype).eval()
+        return model.to(device, dtype).eval()  # type: ignore[call-overload]
 
     def forward(
         self,
@@ -112,7 +112,9 @@ class SemagramForCausalLM(PreTrainedModel, GenerationMixin):
             return (logits,) if loss is None else (loss, logits)
         return CausalLMOutput(loss=loss, logits=logits)  # type: ignore[arg-type]
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor, attention_mask: Any = None, **unused: Any) -> dict:
+    def prepare_inputs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, input_ids: Tensor, *unused: Any, attention_mask: Any = None, **also_unused: Any
+    ) -> dict[str, Any]:
         """The whole text, each time."""
         return {"input_ids": input_ids, "attention_mask": attention_mask}
 

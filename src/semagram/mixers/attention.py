@@ -189,6 +189,9 @@ class AttentionMixer(nn.Module):
 
     def new_state(self, batch: int, capacity: int) -> KeyValueState | WindowState:
         """Room for the keys and values of a whole canvas, or of a window."""
+        if self.quick:
+            sizes = (batch, self.key_value_heads, capacity, self.head_width)
+            return KeyValueState(*sizes, self.inward.weight, turned=True)
         return self.open.new_state(batch, capacity, self.inward.weight)
 
     def step(self, x: Tensor, geometry: Geometry, state: KeyValueState | WindowState) -> Tensor:

@@ -179,7 +179,10 @@ class BlockState:
 
 
 class LevelBlock(nn.Module):
-    """See the module. ``attention`` may be shared with other blocks; none: only the shift looks back."""
+    """See the module. ``attention`` none: only the shift looks back; ``lent``: it belongs to another block.
+
+    A module that stood in two blocks would be saved twice, so a lent one is not registered here.
+    """
 
     def __init__(
         self,
@@ -191,19 +194,27 @@ class LevelBlock(nn.Module):
         phases: int = 1,
         half: bool = True,
         dropout: float = 0.0,
+        lent: bool = False,
     ) -> None:
         super().__init__()
-        self.attention, self.feedforward = attention, feedforward
+        self.attention, self.feedforward = None if lent else attention, feedforward
+        self._lent = (attention,) if lent and attention is not None else ()
         self.attention_norm, self.feedforward_norm = norms
         self.window, self.phases = window, phases
         self.halves = width // 2 if half else 0
         self.dropout = nn.Dropout(dropout)
 
+    @property
+    def reader(self) -> PhasedAttention | None:
+        """The attention, its own or lent."""
+        return self._lent[0] if self._lent else self.attention
+
     def forward(
         self, x: Tensor, turns: Turns | None, state: BlockState | None = None, counts: Tensor | None = None
     ) -> Tensor:
         """``(b, m, d) -> (b, m, d)``; a fresh ``state`` is filled (``counts (b,)``: elements of each row)."""
-        if self.attention is not None:
+        attention = self.reader
+        if attention is not None:
             assert turns is not None and self.attention_norm is not None
             if state is not None:
                 self._fill(state.mixed, x, counts)
@@ -211,7 +222,7 @@ class LevelBlock(nn.Module):
             ring = None if state is None else state.ring
             rows = (ring, counts) if isinstance(ring, RowRing) and counts is not None else None
             uniform = ring if isinstance(ring, Ring) else None
-            x = x + self.dropout(self.attention(read, turns, self.window, self.phases, uniform, rows))
+            x = x + self.dropout(attention(read, turns, self.window, self.phases, uniform, rows))
         if state is not None:
             self._fill(state.fed, x, counts)
             state.count = x.shape[1]
@@ -221,25 +232,28 @@ class LevelBlock(nn.Module):
         """An empty state for ``capacity`` elements; ``rows``: each row advances by itself (one phase only)."""
         like = next(self.parameters())
         ring: Ring | RowRing | None = None
-        if self.attention is not None:
-            sizes = (batch, self.attention.heads, self.attention.head_width, self.window)
+        attention = self.reader
+        if attention is not None:
+            sizes = (batch, attention.heads, attention.head_width, self.window)
             ring = RowRing(*sizes, capacity, like) if rows else Ring(*sizes, self.phases, capacity, like)
         return BlockState(ring, batch, self.phases, self.halves, like)
 
     def step(self, x: Tensor, turns: Turns | None, state: BlockState) -> Tensor:
         """The coming element, ``(b, 1, d) -> (b, 1, d)``."""
         place = state.count % self.phases
-        if self.attention is not None:
+        attention = self.reader
+        if attention is not None:
             assert turns is not None and self.attention_norm is not None and isinstance(state.ring, Ring)
             read = self.attention_norm(self._halved_one(x, state.mixed, place))
-            x = x + self.attention.step(read, turns, state.ring)
+            x = x + attention.step(read, turns, state.ring)
         state.count += 1
         return x + self.feedforward(self.feedforward_norm(self._halved_one(x, state.fed, place)))
 
     def step_rows(self, x: Tensor, turns: Turns, state: BlockState, active: Tensor, time: int) -> Tensor:
         """The same in the rows that are ``active (b,)``; what comes out of the others means nothing."""
-        assert self.attention is not None and self.attention_norm is not None and isinstance(state.ring, RowRing)
-        x = x + self.attention.step_rows(self.attention_norm(x), turns, state.ring, active, time)
+        attention = self.reader
+        assert attention is not None and self.attention_norm is not None and isinstance(state.ring, RowRing)
+        x = x + attention.step_rows(self.attention_norm(x), turns, state.ring, active, time)
         return x + self.feedforward(self.feedforward_norm(x))
 
     def _halved(self, x: Tensor) -> Tensor:

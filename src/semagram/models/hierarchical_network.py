@@ -67,7 +67,7 @@ class HierarchicalNetwork(nn.Module):
         made: PhasedAttention | None = None
         blocks = []
         for level in config.levels:
-            attention = None
+            attention, lent = None, made is not None
             if level.window != "none":
                 attention = made or PhasedAttention(level.width, level.heads, level.features, config.sharpness)
                 made = attention if config.shared_attention else None
@@ -85,6 +85,7 @@ class HierarchicalNetwork(nn.Module):
                     level.phases,
                     config.half_shift,
                     config.dropout,
+                    lent=lent and attention is not None,
                 )
             )
         return nn.ModuleList(blocks)

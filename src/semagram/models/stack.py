@@ -161,7 +161,7 @@ class Stack(nn.Module):
                     if self.silences:
                         nn.init.zeros_(projection.weight)
                     elif self.by_depth:
-                        nn.init.normal_(projection.weight, std=(2 * projection.in_features * (number + 1)) ** -0.5)
+                        start_linear(projection, (2 * (number + 1)) ** -0.5)
 
     def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
@@ -285,6 +285,14 @@ def branches(plan: Plan, cross: Cross | None) -> int:
 def final_norm(config: Blocks) -> bool:
     """Where each sum is normalised, the last one is too; otherwise a norm of its own ends the stack."""
     return not config.residual.norm_after
+
+
+def start_linear(projection: Any, scale: float) -> None:
+    """Weights of deviation ``scale / sqrt(inputs)``; layers of functions start as such a map by their own means."""
+    if isinstance(projection, nn.Linear):
+        nn.init.normal_(projection.weight, std=scale * projection.in_features**-0.5)
+    else:
+        projection.start_linear(scale)
 
 
 def scale_inner_maps(module: nn.Module) -> None:

@@ -31,7 +31,8 @@ class Pretrained:
     """Where it is."""
 
     def train(self, text: str) -> "PretrainedTokenizer":
-        """Return the tokenizer; `text` does not matter. UserError if there is none."""
+        """Return the tokenizer; `text` changes nothing. UserError if there is none, or for a lone surrogate in it."""
+        utf8(text)
         path = Path(self.file)
         path = path / "tokenizer.json" if path.is_dir() else path
         if not path.is_file():
@@ -55,7 +56,8 @@ class PretrainedTokenizer(Tokenizer):
         added = {token.content for token in self.engine.get_added_tokens_decoder().values()}
         pieces = [b""] * self.size
         for token, number in vocabulary.items():
-            pieces[number] = token.encode() if token in added else self._spelled(token)
+            spelled = token in added and not _is_byte(token)
+            pieces[number] = token.encode() if spelled else self._spelled(token)
         return tuple(pieces)
 
     def encode(self, text: str) -> Ids:
@@ -85,9 +87,14 @@ class PretrainedTokenizer(Tokenizer):
             return bytes(_BYTES[letter] for letter in token)
         if self._kind == "words":
             return (token[2:] if token.startswith("##") else f" {token}").encode()
-        if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        if _is_byte(token):
             return bytes([int(token[3:5], 16)])
         return token.replace("\u2581", " ").encode()
+
+
+def _is_byte(token: str) -> bool:
+    """Whether this is the name of a byte that has no token of its own, as `<0xE2>`."""
+    return len(token) == 6 and token.startswith("<0x") and token.endswith(">")
 
 
 def _engine(description: str) -> "tokenizers.Tokenizer":

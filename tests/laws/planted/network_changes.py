@@ -291,7 +291,7 @@ def kept_in_squares(sound: Any) -> Any:
 
 
 def _without_padding(geometry: Geometry) -> Geometry:
-    return Geometry(geometry.coords, geometry.order, geometry.visibility, None, geometry.extent)
+    return Geometry(geometry.coords, geometry.order, geometry.visibility, None, extent=geometry.extent)
 
 
 def merged_by_rows_of_the_batch(sound: Any) -> Any:

@@ -1,7 +1,7 @@
-"""GPT-2, GPT-NeoX, GPT-J, OPT, Falcon and BLOOM: decoders whose tensors go by names of their own.
+"""GPT-2, GPT-NeoX, GPT-J, OPT and Falcon: decoders whose tensors go by names of their own.
 
-GPT-2 (Radford 2019), GPT-NeoX (arXiv 2204.06745), GPT-J (Wang 2021), OPT (2205.01068), Falcon (2311.16867), BLOOM
-(2211.05100). Tested against transformers at random weights.
+GPT-2 (Radford 2019), GPT-NeoX (arXiv 2204.06745), GPT-J (Wang 2021), OPT (2205.01068), Falcon (2311.16867). Tested
+against transformers at random weights.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from semagram.hub.rotary import rotary
 from semagram.hub.settings import Settings
 from semagram.hub.tensors import Tensors
 from semagram.hub.weights import Weights, halves, unwoven
-from semagram.mixers import ALiBi, Attention, NoPositions, Rotary
+from semagram.mixers import Attention, NoPositions, Rotary
 from semagram.models.embedding import Embedding, LearnedPositions
 from semagram.models.head import Head
 from semagram.models.residual import Residual
@@ -39,7 +39,7 @@ def gpt2(s: Settings, tensors: Tensors) -> Checkpoint:
         w.linear(f"{ours}feedforward.up", f"{theirs}mlp.c_fc", transposed=True)
         w.linear(f"{ours}feedforward.down", f"{theirs}mlp.c_proj", transposed=True)
     w.norm("norm", "ln_f")
-    config = _decoder(
+    config = decoder(
         s,
         w,
         width,
@@ -71,7 +71,7 @@ def gpt_neox(s: Settings, tensors: Tensors) -> Checkpoint:
         w.linear(f"{ours}feedforward.down", f"{theirs}mlp.dense_4h_to_h")
     w.norm("norm", "final_layer_norm")
     bias = bool(s.get("attention_bias", True))
-    config = _decoder(
+    config = decoder(
         s,
         w,
         width,
@@ -103,7 +103,7 @@ def gptj(s: Settings, tensors: Tensors) -> Checkpoint:
         w.linear(f"{ours}feedforward.up", f"{theirs}mlp.fc_in")
         w.linear(f"{ours}feedforward.down", f"{theirs}mlp.fc_out")
     w.norm("norm", "ln_f")
-    config = _decoder(
+    config = decoder(
         s,
         w,
         width,
@@ -139,7 +139,7 @@ def opt(s: Settings, tensors: Tensors) -> Checkpoint:
         w.linear(f"{ours}feedforward.down", f"{theirs}fc2")
     w.norm("norm", "final_layer_norm")
     bias = bool(s.get("enable_bias", True))
-    config = _decoder(
+    config = decoder(
         s,
         w,
         width,
@@ -186,7 +186,7 @@ def falcon(s: Settings, tensors: Tensors) -> Checkpoint:
         w.linear(f"{ours}feedforward.down", f"{theirs}mlp.dense_4h_to_h")
     w.norm("norm", "ln_f")
     bias = bool(s.get("bias", False))
-    config = _decoder(
+    config = decoder(
         s,
         w,
         width,
@@ -208,48 +208,7 @@ def falcon(s: Settings, tensors: Tensors) -> Checkpoint:
     return Checkpoint(config, w.state, v, capacity=s.get("max_position_embeddings", 2048))
 
 
-def bloom(s: Settings, tensors: Tensors) -> Checkpoint:
-    """BLOOM: ALiBi and a norm after the embedding."""
-    s.must("apply_residual_connection_post_layernorm", False, default=False)
-    tensors.unprefixed("transformer.")
-    width, depth = s.whole("hidden_size", "n_embed"), s.whole("n_layer", "num_hidden_layers")
-    heads = s.whole("n_head", "num_attention_heads")
-    w = Weights(tensors)
-    v = w.embedding("embedding.weight", "word_embeddings.weight", s.begin(s.whole("vocab_size")))
-    w.norm("embedding_norm", "word_embeddings_layernorm")
-    order = unwoven(heads, heads, width // heads)
-    for i in range(depth):
-        ours, theirs = f"blocks.{i}.", f"h.{i}."
-        w.norm(f"{ours}mixer_norm", f"{theirs}input_layernorm")
-        w.norm(f"{ours}feedforward_norm", f"{theirs}post_attention_layernorm")
-        w.linear(f"{ours}mixer.inward", f"{theirs}self_attention.query_key_value", arrange=order)
-        w.linear(f"{ours}mixer.outward", f"{theirs}self_attention.dense")
-        w.linear(f"{ours}feedforward.up", f"{theirs}mlp.dense_h_to_4h")
-        w.linear(f"{ours}feedforward.down", f"{theirs}mlp.dense_4h_to_h")
-    w.norm("norm", "ln_f")
-    config = _decoder(
-        s,
-        w,
-        width,
-        depth,
-        Attention(
-            heads,
-            positions=NoPositions(),
-            bias=ALiBi(),
-            sharpness=None,
-            input_bias=True,
-            output_bias=True,
-        ),
-        4 * width,
-        "gelu_tanh",
-        s.get("layer_norm_epsilon", 1e-5),
-        embedding=Embedding(),
-        tied=True,
-    )
-    return Checkpoint(config, w.state, v, capacity=s.get("seq_length", 2048))
-
-
-def _decoder(
+def decoder(
     s: Settings,
     w: Weights,
     width: int,
@@ -277,7 +236,7 @@ def _decoder(
         depth=depth,
         mixer=mixer,
         feedforward=MLP(activation=activation, bias="blocks.0.feedforward.up.bias" in w.state, hidden=hidden),
-        norm=LayerNorm(epsilon, bias=True),
+        norm=LayerNorm(epsilon, bias="norm.bias" in w.state),
         shift=None,
         tied=tied,
         logit_cap=None,

@@ -1,5 +1,8 @@
-"""Attention of x-transformers. Two orders differ: its rotary planes are neighbours, ours are halves apart; its groups of
-query heads are dealt out like cards, ours stand together. Biases that its layers share are copied into each of ours."""
+"""Attention of x-transformers.
+
+Two orders differ: its rotary planes are neighbours, ours are halves apart; its groups of query heads are dealt out like
+cards, ours stand together. Biases that its layers share are copied into each of ours.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,7 @@ def attention_of(module: Any, layers: Any, first: bool) -> Attention:
         sharpness, gains = head_width**0.5, "both"
     residual = None
     if layers.add_value_residual:
-        learned = isinstance(module.to_value_residual_mix, nn.Module) or first and _learned(layers)
+        learned = isinstance(module.to_value_residual_mix, nn.Module) or (first and _learned(layers))
         if learned and module.kv_heads != module.heads:
             raise unsupported("a learned value residual of shared key and value heads")
         residual = ValueResidual(None if learned else 0.5)
@@ -181,7 +184,7 @@ def _gate(module: Any) -> OutputGate | None:
     if module.to_v_gate_activation is not F.sigmoid:
         raise unsupported("Attention.swiglu_values")
     lora = hasattr(module.to_v_gate, "down")
-    if lora and kind_of(getattr(module.to_v_gate, "activation", None) or getattr(module.to_v_gate, "act", None)):
+    if lora and getattr(module.to_v_gate.maybe_activation, "__name__", "") != "identity":
         raise unsupported("Attention.low_rank_silu_gates")
     rank = module.to_v_gate.down.out_features if lora else None
     return OutputGate("heads" if module.gate_values_headwise else "features", rank)
@@ -236,8 +239,9 @@ def fill_attention(ours: Any, theirs: Any, layers: Any, claims: Claims) -> None:
         claims.put(gate.weight, last.weight, order.dealt(last.weight))
         if gate.inner is not None:
             claims.put(gate.inner.weight, theirs.to_v_gate.down.weight)
-    if isinstance(theirs.to_value_residual_mix, nn.Module) and getattr(ours, "value_mix", None) is not None:
-        linear = theirs.to_value_residual_mix[0]
+    mix: Any = theirs.to_value_residual_mix
+    if hasattr(mix, "parameters") and getattr(ours, "value_mix", None) is not None:
+        linear = mix[0]
         claims.put(ours.value_mix.share.weight, linear.weight)
         claims.put(ours.value_mix.share.bias, linear.bias)
     if theirs.data_dependent_alibi is not None:

@@ -12,6 +12,7 @@ from semagram.feedforward import MLP, LayerNorm
 from semagram.hub.checkpoint import in_turn
 from semagram.hub.peer_parts.attention import attention_of, fill_attention
 from semagram.hub.peer_parts.claims import Claims, kind_of, refuse, unsupported
+from semagram.hub.peer_parts.cross import fill_cross
 from semagram.hub.peer_parts.feedforward import feedforward_of, fill_feedforward
 from semagram.hub.peer_parts.norms import fill_norm, norm_of
 from semagram.mixers import Attention
@@ -33,22 +34,30 @@ FORMS = {
 """Which of their three norms there are, and our name of it."""
 
 
-def blocks_of(layers: Any) -> Blocks:
-    """Our config of an ``AttentionLayers``; raises ``UserError`` naming what has no counterpart."""
+def blocks_of(layers: Any, cross: bool = False) -> Blocks:
+    """Our config of an ``AttentionLayers``; ``cross``: its cross-attention is read elsewhere (``cross.py``).
+
+    Raises ``UserError`` naming what has no counterpart.
+    """
     refuse(
         layers,
         residual_attn=False,
         cross_residual_attn=False,
-        cross_attend=False,
+        cross_attend=cross,
         softclamp_output=False,
         polar_pos_emb=None,
     )
     if kind_of(layers.adaptive_mlp):
         raise unsupported("adaptive_condition_mlp")
     types = "".join(layers.layer_types)
+    if cross:
+        if types != "acf" * (len(types) // 3):
+            raise unsupported(f"cross-attention in the order {types}")
+        types = types.replace("c", "")
     macaron = types == "faf" * (len(types) // 3)
     found = [_branch(layer, macaron) for _, layer, _ in layers.layers]
-    attentions = [branch for branch, _, _ in found if kind_of(branch) == "Attention"]
+    kinds = zip(found, layers.layer_types, strict=True)
+    attentions = [branch for (branch, _, _), letter in kinds if letter == "a"]
     feedforwards = [branch for branch, _, _ in found if kind_of(branch) == "FeedForward"]
     mixers = [attention_of(branch, layers, i == 0) for i, branch in enumerate(attentions)]
     widths = {feedforward_of(branch) for branch in feedforwards}
@@ -71,7 +80,7 @@ def blocks_of(layers: Any) -> Blocks:
     norm = next(iter(norms)) if norms else LayerNorm()
     scale = next(iter(scales))
     residual = Residual(norms=form, scale=scale, join=next(iter(joins)))  # type: ignore[arg-type]
-    arranged, depth = _runs(layers, replace(taking_turns, order=order, skips=skips), depth, len(types))
+    arranged, depth = _runs(layers, replace(taking_turns, order=order, skips=skips), depth, len(layers.layer_types))
     blocks = Blocks(layers.dim, depth, own, next(iter(widths), MLP()), norm, 0.0, residual, arranged)
     if final_norm(blocks) != bool(kind_of(layers.final_norm)):
         raise unsupported(f"norms {form!r} {'without' if final_norm(blocks) else 'with'} a final norm")
@@ -156,6 +165,8 @@ def fill_blocks(stack: Any, norm: Any, layers: Any, claims: Claims) -> None:
             branch = _fill_scales(way, branch, claims)
             if slot == "feedforward":
                 fill_feedforward(block.feedforward, branch, claims)
+            elif slot == "cross":
+                fill_cross(block.cross, branch, claims)
             else:
                 fill_attention(block.mixer, branch, layers, claims)
             _fill_join(way, residual, integrator, claims)
@@ -166,7 +177,7 @@ def fill_blocks(stack: Any, norm: Any, layers: Any, claims: Claims) -> None:
         if layers.learned_reinject_input_gate is not None:
             claims.put(stack.reinjection.gate.weight, layers.learned_reinject_input_gate.weight)
     if layers.unet_skips:
-        maps = [combine for combine in layers.skip_combines if isinstance(combine, nn.Module)]
+        maps: list[Any] = [combine for combine in layers.skip_combines if isinstance(combine, nn.Module)]
         for mine, other in zip(stack.skips.values(), maps, strict=True):
             claims.put(mine.both.weight, other.combine.weight)
 

@@ -22,7 +22,7 @@ class Batch:
     scored: Tensor
 
 
-class LineTask(Protocol):
+class Task(Protocol):
     """What every task offers."""
 
     @property

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from semagram.errors import UserError
-from semagram.lab.tasks.contract import Batch, LineTask
+from semagram.lab.tasks.contract import Batch, Task
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.models import Model
@@ -36,7 +36,7 @@ class Solved:
 
 def solve(
     model: Model,
-    task: LineTask,
+    task: Task,
     steps: int,
     *,
     seed: int = 0,

@@ -7,13 +7,27 @@ from torch import Tensor
 
 
 class KeyValueState:
-    """Keys and values of the slots read so far, ``(b, h_kv, capacity, d_h)``, written in place."""
+    """Keys and values of the slots read so far, ``(b, h_kv, capacity, d_h)``, written in place.
+
+    ``turned`` keys lie in memory as ``(b, h_kv, d_h, capacity)``: one query after the other then reads both keys and
+    values in order, and reading them is all that a step with few rows costs.
+    """
 
     def __init__(
-        self, batch: int, heads: int, capacity: int, head_width: int, like: Tensor, value_width: int | None = None
+        self,
+        batch: int,
+        heads: int,
+        capacity: int,
+        head_width: int,
+        like: Tensor,
+        value_width: int | None = None,
+        turned: bool = False,
     ) -> None:
         shape = (batch, heads, capacity, head_width)
-        self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        lying = (*shape[:2], head_width, capacity) if turned else shape
+        keys = torch.zeros(lying, dtype=like.dtype, device=like.device)
+        self.turned = turned
+        self.keys = keys.transpose(2, 3) if turned else keys
         self.values = torch.zeros((*shape[:3], value_width or head_width), dtype=like.dtype, device=like.device)
         self.length = 0
         self.notes = SlotBuffer(capacity)
@@ -27,7 +41,8 @@ class KeyValueState:
         self.keys[:, :, self.length : stop] = keys
         self.values[:, :, self.length : stop] = values
         self.length = stop
-        return self.keys[:, :, :stop], self.values[:, :, :stop]
+        keys = self.keys[:, :, :stop]
+        return keys.contiguous() if self.turned else keys, self.values[:, :, :stop]
 
 
 class WindowState:

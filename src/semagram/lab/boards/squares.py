@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semagram.errors import UserError
-from semagram.lab.tasks.boards import UNKNOWN, hidden_at_random
+from semagram.lab.boards.contract import UNKNOWN, hidden_at_random
 
 _BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
 

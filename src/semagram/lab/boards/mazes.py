@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semagram.errors import UserError
-from semagram.lab.tasks.boards import UNKNOWN
+from semagram.lab.boards.contract import UNKNOWN
 
 WALL, OPEN, WAY = 0, 1, 2
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from semagram.errors import UserError
-from semagram.lab.tasks.boards import hidden_at_random
+from semagram.lab.boards.contract import hidden_at_random
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
