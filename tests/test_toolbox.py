@@ -11,15 +11,46 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "toolbox.md").read_text("utf-8")
-MODULES = [
-    importlib.import_module(f"semagram.{name}")
-    for name in """mixers feedforward models objectives models.embedding models.head models.residual models.layers
-    models.joins models.scales models.skips models.reversible models.depth_attention models.hyper_connections
-    models.pooling models.continuous models.hourglass_learnt models.stack models.transformer models.decoder models.encoder
-    predictors predictors.contrastive predictors.any_order layouts.geometry layouts.documents training.optimisers
-    training.preference training.truncated training.qk_clip verbs.sampling verbs.beams verbs.stochastic_beams
-    verbs.generate verbs.speculative verbs.drafts verbs.constraints""".split()
+SHELVES = [
+    "mixers",
+    "feedforward",
+    "models",
+    "objectives",
+    "models.embedding",
+    "models.head",
+    "models.residual",
+    "models.layers",
+    "models.joins",
+    "models.scales",
+    "models.skips",
+    "models.reversible",
+    "models.depth_attention",
+    "models.hyper_connections",
+    "models.pooling",
+    "models.continuous",
+    "models.hourglass_learnt",
+    "models.stack",
+    "models.transformer",
+    "models.decoder",
+    "models.encoder",
+    "predictors",
+    "predictors.contrastive",
+    "predictors.any_order",
+    "layouts.geometry",
+    "layouts.documents",
+    "training.optimisers",
+    "training.preference",
+    "training.truncated",
+    "training.qk_clip",
+    "verbs.sampling",
+    "verbs.beams",
+    "verbs.stochastic_beams",
+    "verbs.generate",
+    "verbs.speculative",
+    "verbs.drafts",
+    "verbs.constraints",
 ]
+MODULES = [importlib.import_module(f"semagram.{name}") for name in SHELVES]
 ROWS = [row for row in re.findall(r"^\| (.*) \|$", PAGE, re.MULTILINE) if row.count(" | ") >= 1]
 BUILT = [row.split(" | ") for row in ROWS if row.count(" | ") == 3 and not row.startswith(("paper |", "feature |"))]
 

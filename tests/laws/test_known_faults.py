@@ -1,10 +1,10 @@
-"""Faults that were found in a widely used library (by probing x-transformers 2.31), and the test that shows ours free of each.
+"""Faults that probing found in a widely used library (x-transformers 2.31), and the tests that show ours free of them.
 
 ``SHOWN`` names a test for each fault; those that had none are below. The numbers are those of our notes:
 X1 leaks, X2 a negative loss, X3 and X4 caches, X5 and X6 shapes, X7 copies, X8 preferences, X9 options that never work,
 X10 and X11 a fused kernel that ignores options, X12 batches of prompts, X13 memory keys, X14 padding, X15 memories of
-segments, X16 options that leak into cross-attention, X17 dropped or shared layers, X18 rollouts, X19 parameters without a
-gradient, X20 swallowed options, X21 biases that overwrite each other, X22 documentation that does not run.
+segments, X16 options that leak into cross-attention, X17 dropped or shared layers, X18 rollouts, X19 parameters
+without a gradient, X20 swallowed options, X21 biases that overwrite each other, X22 documentation that does not run.
 """
 
 from __future__ import annotations
@@ -32,28 +32,58 @@ TESTS = Path(__file__).parents[1]
 HERE = "laws/test_known_faults.py"
 SHOWN: dict[str, tuple[str, ...]] = {
     "X1": (f"{HERE}::test_x1_no_residual_form_sees_the_future",),
-    "X2": (f"{HERE}::test_x2_the_masked_loss_is_positive_and_learns", "laws/test_pipeline.py::test_the_masked_loss_is_a_mean_over_orders"),
-    "X3": ("mixers/test_attention_together.py::test_every_two_parts_compose_or_are_refused", "laws/test_networks.py::test_a_combination_of_parts_keeps_the_laws"),
+    "X2": (
+        f"{HERE}::test_x2_the_masked_loss_is_positive_and_learns",
+        "laws/test_pipeline.py::test_the_masked_loss_is_a_mean_over_orders",
+    ),
+    "X3": (
+        "mixers/test_attention_together.py::test_every_two_parts_compose_or_are_refused",
+        "laws/test_networks.py::test_a_combination_of_parts_keeps_the_laws",
+    ),
     "X4": ("mixers/test_attention_and_x_transformers.py::test_alibi_with_heads_that_are_no_power_of_two_and_rotary",),
     "X5": ("mixers/test_attention_together.py::test_value_residual",),
     "X6": ("mixers/test_attention_together.py::test_every_two_parts_compose_or_are_refused",),
-    "X7": ("models/test_encoder_decoder.py::test_a_shared_table_is_one_parameter_and_a_copy_has_its_own", "laws/test_keeping.py::test_every_combination_is_saved_and_copied"),
-    "X8": ("training/test_preference.py::test_the_first_response_token_is_scored", "training/test_preference.py::test_loss_and_gradient_are_the_formulas"),
+    "X7": (
+        "models/test_encoder_decoder.py::test_a_shared_table_is_one_parameter_and_a_copy_has_its_own",
+        "laws/test_keeping.py::test_every_combination_is_saved_and_copied",
+    ),
+    "X8": (
+        "training/test_preference.py::test_the_first_response_token_is_scored",
+        "training/test_preference.py::test_loss_and_gradient_are_the_formulas",
+    ),
     "X9": ("laws/test_options.py::test_a_field_of_a_network_does_something",),
-    "X10": (f"{HERE}::test_x10_the_fused_kernel_ignores_no_option", "mixers/test_attention_together.py::test_the_fused_kernel_is_used_where_it_is_told"),
+    "X10": (
+        f"{HERE}::test_x10_the_fused_kernel_ignores_no_option",
+        "mixers/test_attention_together.py::test_the_fused_kernel_is_used_where_it_is_told",
+    ),
     "X11": ("mixers/test_attention_together.py::test_a_configuration_tells_its_kernel",),
-    "X12": ("laws/test_predictors.py::test_a_predictor_keeps_the_laws", "mixers/test_attention_weights.py::test_selection_counts_from_the_first_slot_that_is_no_padding"),
+    "X12": (
+        "laws/test_predictors.py::test_a_predictor_keeps_the_laws",
+        "mixers/test_attention_weights.py::test_selection_counts_from_the_first_slot_that_is_no_padding",
+    ),
     "X13": ("mixers/test_attention_together.py::test_memory_leaves_rotary_positions_what_they_are",),
-    "X14": ("models/test_models_and_peers.py::test_encoder_with_a_mask", "laws/test_networks.py::test_a_combination_of_parts_keeps_the_laws"),
-    "X15": ("models/test_models_and_peers.py::test_memories_of_segments", "mixers/test_segments.py::test_it_is_attention_with_the_mask_that_it_stands_for"),
+    "X14": (
+        "models/test_models_and_peers.py::test_encoder_with_a_mask",
+        "laws/test_networks.py::test_a_combination_of_parts_keeps_the_laws",
+    ),
+    "X15": (
+        "models/test_models_and_peers.py::test_memories_of_segments",
+        "mixers/test_segments.py::test_it_is_attention_with_the_mask_that_it_stands_for",
+    ),
     "X16": ("models/test_encoder_decoder.py::test_self_attention_options_do_not_reach_the_cross_attention",),
     "X17": (f"{HERE}::test_x17_dropped_and_shared_layers_beside_what_reads_earlier_ones",),
     "X18": ("models/test_vision_and_vectors.py::test_a_rollout_keeps_its_whole_context",),
-    "X19": ("laws/test_learning.py::test_every_parameter_learns", "laws/test_by_hand.py::test_every_parameter_gets_a_gradient"),
+    "X19": (
+        "laws/test_learning.py::test_every_parameter_learns",
+        "laws/test_by_hand.py::test_every_parameter_gets_a_gradient",
+    ),
     "X20": ("models/test_encoder_decoder.py::test_an_unknown_option_is_an_error",),
-    "X21": ("mixers/test_attention_together.py::test_forgetting_adds_to_every_other_bias", "mixers/test_attention_and_x_transformers.py::test_forgetting_and_a_bias_of_the_callers_add_up"),
+    "X21": (
+        "mixers/test_attention_together.py::test_forgetting_adds_to_every_other_bias",
+        "mixers/test_attention_and_x_transformers.py::test_forgetting_and_a_bias_of_the_callers_add_up",
+    ),
     "X22": ("test_docs.py::test_the_blocks_run", "test_toolbox.py::test_a_row_of_the_toolbox"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", [f"X{i}" for i in range(1, 23)])

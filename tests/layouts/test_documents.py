@@ -1,4 +1,4 @@
-"""Packed documents: each is answered as if it stood alone, in a pass and in steps; what cannot keep to it is refused."""
+"""Packed documents: each is answered as if it stood alone, in a pass and in steps; what cannot do so is refused."""
 
 from __future__ import annotations
 

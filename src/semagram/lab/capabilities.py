@@ -2,8 +2,8 @@
 
 Nothing here is a list of claims. Visibilities are what ``config.visibilities()`` says, by which models refuse; the
 kernel is ``config.kernel()``; whether something is refused is found out by building it; what a state holds is counted;
-whether padding or the caller's pairs are heeded is tried on a network with its weights moved. ``docs/capabilities.md`` is this output, and a
-test holds it to that, and to what really happens.
+whether padding moves an answer is tried on a network with its weights moved. ``docs/capabilities.md`` is this output,
+and a test holds it to that, and to what really happens.
 """
 
 from __future__ import annotations

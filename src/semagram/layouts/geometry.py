@@ -7,7 +7,8 @@ the coordinates (rotary angles, biases), so that they are made once a call and s
 
 What only the caller can know of pairs of cells goes with it too: ``pairs`` (documents packed in one row, a graph, a
 bias of one's own) and ``prefix`` (the first cells of a causal canvas are given and see one another). Mixers whose
-configuration says ``reads_pairs`` heed them, and a stack refuses them for any other; the caller answers for what they let a cell see.
+configuration says ``reads_pairs`` heed them, and a stack refuses them for any other; the caller answers for what they
+let a cell see.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def check(blocks: Blocks) -> None:
     inside = [p for p in (*blocks.layers.mixers(blocks.mixer), blocks.feedforward) if getattr(p, "dropout", 0.0) > 0]
     if isinstance(join, Reversible) and inside:
         raise UserError(
-            f"Reversible branches are run again backwards, so nothing in them may be drawn: dropout must be 0, got {inside[0]}."
+            f"Reversible branches are run again backwards, so nothing in them may be drawn: dropout must be 0, got "
+            f"{inside[0]}."
         )
     if isinstance(join, Reversible) and (blocks.dropout > 0 or blocks.layers.skips is not None):
         raise UserError(

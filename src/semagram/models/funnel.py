@@ -74,8 +74,7 @@ class FunnelNetwork(nn.Module):
         self.last = config.blocks.build() if config.restore else None
 
     def forward(self, source: Tensor, keep: Tensor | None = None) -> Context:
-        """Ids ``(b, n)`` or vectors ``(b, n, i)`` -> features ``(b, n, d)``; not restored ``(b, ceil(n / 2^stages), d)``.
-        """  # fmt: skip
+        """Ids ``(b, n)`` or vectors ``(b, n, i)`` -> features ``(b, n, d)``, or the short row if not restored."""
         first: Context = self.encoder(source, keep)
         row = first
         for stage in self.stages:

@@ -1,12 +1,12 @@
 """Stochastic beams: k different continuations, drawn without replacement (Kool et al. 2019, arXiv 1903.06059).
 
-    phi: a continuation's log-probability;  G = phi + Gumbel noise;  the k largest G of all continuations are such a draw
+    phi: a continuation's log-probability;  G = phi + Gumbel noise;  the k largest G of all are such a draw
 
 No more than k beams are ever open: the largest G of a beam's prolongations must be the beam's own, so theirs are drawn
 given that maximum, ``G_i = -ln(e^-G - e^-Z + e^-G'_i)`` with ``G'_i = phi_i + noise`` and Z their maximum (the paper's
 appendix B, in a form that does not overflow). The first continuation is an ordinary sample. Tested: with enough beams it
-is every continuation with its exact log-probability; how often which comes first is what the model says; and so are
-the inclusion probabilities of two draws, enumerated.
+is every continuation with its exact log-probability; how often which comes first is what the model says; and so is
+how often which two are drawn together, enumerated.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Attention with its scores in the open: for the parts that the fused kernel has no room for.
 
-In this order: ``s = scale q k^T``; heads talk (2003.02436); soft cap ``c tanh(s / c)`` (Gemma-2, arXiv 2408.00118); biases by distance, of the
-caller, of forgetting (all of them are added); what may not be seen is removed; selective attention; the columns of a
-sink; the weights; heads talk again; the weighted sum of values. The cap comes before the biases, so that it limits what queries and
-keys can say and not what distance says.
+In this order: ``s = scale q k^T``; heads talk (arXiv 2003.02436); soft cap ``c tanh(s / c)`` (Gemma-2, 2408.00118);
+biases by distance, of the caller, of forgetting (all of them are added); what may not be seen is removed; selective
+attention; the columns of a sink; the weights; heads talk again; the weighted sum of values. The cap comes before the
+biases, so that it limits what queries and keys can say and not what distance says.
 
 All shapes may carry further axes between heads and queries (blocks of a window): the same rules serve both.
 Reference: ``reference``, pair by pair.

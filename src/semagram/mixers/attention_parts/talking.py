@@ -1,6 +1,6 @@
 """Talking heads: heads mix their scores, their weights, or both (arXiv 2003.02436).
 
-    s'_g = sum_h B_gh s_h  before the weights,    a'_g = sum_h A_gh a_h  after them,    B and A (h, h), identity at first
+    s'_g = sum_h B_gh s_h  before the weights,    a'_g = sum_h A_gh a_h  after them,    B and A (h, h)
 
 B works on the plain scaled products, before caps, biases and what may not be seen, so that minus infinity is never
 mixed; A on the weights, those of a sink included. Both start as the identity: a network begins as one without them.
