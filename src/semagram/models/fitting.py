@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semagram.errors import UserError
+from semagram.layouts.geometry import Geometry
 from semagram.mixers import StateSpace, Window
+from semagram.mixers.contract import reads_pairs
 from semagram.models.joins import ManyStreams
 from semagram.models.reversible import Reversible
 from semagram.models.skips import UNetSkips
@@ -59,3 +61,15 @@ def sees_far(mixer: object) -> bool:
     would pass them on to the next slot, so that padding before a text would matter."""
     looks = hasattr(mixer, "heads") and not isinstance(mixer, StateSpace)
     return looks and not isinstance(getattr(mixer, "reach", None), Window)
+
+
+def deaf_mixer(blocks: Blocks) -> str | None:
+    """The name of a mixer that does not heed what the caller says of pairs, if there is one."""
+    mixers = blocks.layers.mixers(blocks.mixer)
+    return next((type(mixer).__name__ for mixer in mixers if not reads_pairs(mixer)), None)
+
+
+def check_rules(geometry: Geometry, deaf: str | None) -> None:
+    """Raise ``UserError`` where something is said of pairs and a mixer would pass it over."""
+    if deaf is not None and geometry.rules:
+        raise UserError(f"pairs or a prefix are given, which mixer {deaf} does not heed; use attention.")

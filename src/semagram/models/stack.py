@@ -24,9 +24,8 @@ from semagram.feedforward.conditioned import Conditioned, applied
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers import Attention, Mixer
-from semagram.mixers.contract import reads_pairs
 from semagram.models.block import Block, Cross, OneSlot
-from semagram.models.fitting import check
+from semagram.models.fitting import check, check_rules, deaf_mixer
 from semagram.models.joins import ManyStreams
 from semagram.models.layers import Layers, Plan
 from semagram.models.residual import Residual
@@ -102,8 +101,7 @@ class Stack(nn.Module):
         self.own = len(plans)
         self.order = c.layers.runs(c) * c.layers.loops
         """The number of the block that is run first, second, ..."""
-        self.deaf = next((type(m).__name__ for m in c.layers.mixers(c.mixer) if not reads_pairs(m)), None)
-        """A mixer that does not heed what the caller says of pairs, if there is one."""
+        self.deaf = deaf_mixer(c)
         self.loops, self.fewest_loops = c.layers.loops, c.layers.fewest_loops
         self.silences, self.by_depth = c.residual.silences, c.residual.start == "by_depth"
         skips = c.layers.skips
@@ -166,7 +164,7 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
         ``(b, n, c)`` what steers conditioned parts."""
-        self._check_rules(geometry)
+        check_rules(geometry, self.deaf)
         if self.registers is not None:
             x = torch.cat([self.registers.expand(x.shape[0], -1, -1), x], dim=1)
             geometry = geometry.preceded(len(self.registers))
@@ -181,11 +179,6 @@ class Stack(nn.Module):
             x = self._all(x, lambda number, run, h: self[number](h, geometry, context, condition, again))
         x = x if self.norm is None else applied(self.norm, x, condition)
         return x if self.registers is None else x[:, len(self.registers) :]
-
-    def _check_rules(self, geometry: Geometry) -> None:
-        """What is said of pairs must be heeded by all: ``UserError`` where a mixer would pass it over."""
-        if geometry.rules and self.deaf is not None:
-            raise UserError(f"pairs or a prefix are given, which mixer {self.deaf} does not heed; use attention.")
 
     def _for_registers(self, condition: Tensor | None) -> Tensor | None:
         """A condition for each position, with 0 for the registers; one for a row is theirs too."""
@@ -243,7 +236,7 @@ class Stack(nn.Module):
             raise ValueError(f"only a CAUSAL network can be stepped; this one is {geometry.visibility.name}.")
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
-        self._check_rules(geometry)
+        check_rules(geometry, self.deaf)
         if self.registers is not None:
             geometry = geometry.preceded(len(self.registers))
         state = StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)

@@ -4,7 +4,7 @@
 
 No more than k beams are ever open: the largest G of a beam's prolongations must be the beam's own, so theirs are drawn
 given that maximum, ``G_i = -ln(e^-G - e^-Z + e^-G'_i)`` with ``G'_i = phi_i + noise`` and Z their maximum (the paper's
-appendix B, in a form that does not overflow). The first continuation is an ordinary sample. Tested: with enough beams it
+appendix B, in a form that does not overflow). The first continuation is an ordinary sample. Tested: with many beams it
 is every continuation with its exact log-probability; how often which comes first is what the model says; and so is
 how often which two are drawn together, enumerated.
 """

@@ -45,7 +45,7 @@ class UntiedBias:
 
 
 class UntiedBiasMaps(nn.Module):
-    """Coordinates ``(..., q, a)`` and ``(..., k, a)`` -> ``(h, ..., q, k)``; V starts at 0, so that nothing is added."""
+    """Coordinates ``(..., q, a)`` and ``(..., k, a)`` -> ``(h, ..., q, k)``; V starts at 0, so nothing is added."""
 
     learned = True
     reads_places = True
