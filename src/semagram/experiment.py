@@ -11,7 +11,7 @@ from typing import Any
 
 from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence
-from semagram.mixers import Attention, LatentAttention
+from semagram.mixers.contract import reads_pairs
 from semagram.models import Hybrid, Model, Transformer
 from semagram.objectives import NextToken, Objective, PrefixLM
 from semagram.predictors import RankByRank, Writing
@@ -63,10 +63,10 @@ class Experiment:
             )
         if isinstance(self.objective, PrefixLM):
             parts: Any = getattr(self.model, "network", self.model)
-            if isinstance(self.model, Hybrid) or not isinstance(
-                getattr(parts, "mixer", None), (Attention, LatentAttention)
-            ):
-                what = f"{type(self.model).__name__} with mixer {type(parts.mixer).__name__}"
+            mixers = parts.layers.mixers(parts.mixer) if isinstance(parts, Transformer) else ()
+            deaf = next((type(mixer).__name__ for mixer in mixers if not reads_pairs(mixer)), None)
+            if isinstance(self.model, Hybrid) or deaf is not None or not mixers:
+                what = type(self.model).__name__ + (f" with mixer {deaf}" if deaf else "")
                 raise UserError(f"objective PrefixLM needs attention, which alone heeds a prefix; this is a {what}.")
         if isinstance(self.model, Hybrid) and not isinstance(self.layout, Sequence):
             raise UserError(f"a Hybrid's n-grams read a line, so the layout must be a Sequence: {self.layout}.")

@@ -25,6 +25,7 @@ from semagram.models import (
     Decoder,
     EncoderDecoder,
     Encoding,
+    Funnel,
     MultiStream,
     Perceiver,
     VectorEncoder,
@@ -63,7 +64,7 @@ def built(config: Any, seed: int = 0) -> Any:
 
 def source_of(encoding: Any, rows: int = 3, seed: int = 0) -> Tensor:
     """What the encoder reads."""
-    if isinstance(encoding, Perceiver):
+    if isinstance(encoding, (Perceiver, Funnel)):
         return source_of(encoding.encoder, rows, seed)
     if isinstance(encoding, Vision):
         return numbers(rows, encoding.channels, *encoding.image, seed=seed)
@@ -74,7 +75,7 @@ def source_of(encoding: Any, rows: int = 3, seed: int = 0) -> Tensor:
 
 def positions_of(encoding: Any) -> int:
     """What ``keep`` counts."""
-    if isinstance(encoding, Perceiver):
+    if isinstance(encoding, (Perceiver, Funnel)):
         return positions_of(encoding.encoder)
     if isinstance(encoding, Vision):
         return (encoding.image[0] // encoding.patch[0]) * (encoding.image[1] // encoding.patch[1])
@@ -121,6 +122,11 @@ def kinds() -> list[type]:
     return [kind for union in (Encoding, ByHand) for kind in members(union)]
 
 
+def shortened(encoding: Any) -> bool:
+    """True where an encoder's features are no longer those of its source's positions; all of them are heard then."""
+    return isinstance(encoding, Perceiver) or (isinstance(encoding, Funnel) and not encoding.restore)
+
+
 def source_padding(config: Any, network: Any) -> None:
     """What stands in a source's padding does not move one bit, and what counts does move something."""
     encoding = encoding_of(config)
@@ -128,7 +134,7 @@ def source_padding(config: Any, network: Any) -> None:
     keep[0, -1] = keep[1, 0] = False
     source, other = source_of(encoding), source_of(encoding, seed=9)
     mixed = mix(encoding, source, other, keep)
-    counted = keep if isinstance(config, members(Encoding)) and not isinstance(encoding, Perceiver) else None
+    counted = keep if isinstance(config, members(Encoding)) and not shortened(encoding) else None
     if counted is not None and getattr(encoding, "class_token", False):
         counted = torch.nn.functional.pad(counted, (1, 0), value=True)
     with torch.no_grad():

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from laws.cases import shaken
 from models.peer_weights import agree, cross_attention, layers_of, load
+from semagram.errors import UserError
 from semagram.feedforward import MLP, RMSNorm
 from semagram.feedforward.norms import LayerNorm
 from semagram.layouts import Sequence, Visibility
@@ -131,6 +132,25 @@ def test_decoder_with_a_prefix_and_its_mask() -> None:
     theirs = peer(text, prepend_embeds=before, prepend_mask=KEEP)[:, 6:, :V]
     mine = ours(text, prefix=Context(before, KEEP))
     agree(ours, peer, mine, theirs, state, {"token_emb.emb.weight", "to_logits.weight"})
+
+
+def test_encoder_with_an_image_before_its_text() -> None:
+    """PaLI: vectors before the source, with padding on both sides."""
+    ours = built(Encoder(V, blocks()))
+    peer = wrapper(V + 1, peers.Encoder(**THEIRS, **ROTARY))
+
+    def state() -> dict[str, Tensor]:
+        found = {"token_emb.emb.weight": ours.embedding_norm(ours.embedding.weight)}
+        return found | layers_of(ours.stack, ours.stack.norm, "attn_layers.")
+
+    load(peer, state() | {"to_logits.weight": torch.zeros_like(peer.to_logits.weight)})
+    text, image, seen = ids(3, 6), numbers(3, 4, WIDTH), torch.tensor([[True] * 4, [True] * 3 + [False], [True] * 4])
+    theirs = peer(text, mask=KEEP, prepend_embeds=image, prepend_mask=seen, return_embeddings=True)
+    mine = ours(text, KEEP, prefix=Context(image, seen))
+    assert mine.keep is not None and mine.keep.tolist() == torch.cat([seen, KEEP], dim=1).tolist()
+    assert torch.allclose(mine.features[mine.keep], theirs[mine.keep], atol=1e-5)
+    with pytest.raises(UserError, match="no class token"):
+        built(Encoder(V, blocks(), class_token=True))(text, prefix=Context(image))
 
 
 def test_cross_attention_only() -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.feedforward.kinds_of_norm import PlainNorm
-from semagram.feedforward.mlp import Activation, activate, check_hidden, hidden_width
+from semagram.feedforward.mlp import Activation, activate, check_dropout, check_hidden, hidden_width
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,12 @@ class Gated:
     """Hidden width, exactly; none: by the multiple."""
     inner_norm: PlainNorm | None = None
     """Norm after the product (NormFormer); none: none."""
+    dropout: float = 0.0
+    """Share of hidden features zeroed in training, the rest scaled up (arXiv 1706.03762)."""
 
     def __post_init__(self) -> None:
         check_hidden(self.multiple, 8 / 3, self.hidden)
+        check_dropout(self.dropout)
 
     def build(self, width: int) -> GatedLayer:
         """The module for model width d."""
@@ -44,6 +48,7 @@ class GatedLayer(nn.Module):
         super().__init__()
         self.hidden = hidden_width(width, config.multiple, config.hidden)
         self.activation: Activation = config.activation
+        self.dropout = config.dropout
         self.inward = nn.Linear(width, 2 * self.hidden, bias=config.bias)
         self.down = nn.Linear(self.hidden, width, bias=config.bias)
         self.inner_norm = None if config.inner_norm is None else config.inner_norm.build(self.hidden)
@@ -67,4 +72,5 @@ class GatedLayer(nn.Module):
         """Position by position."""
         gate, up = self.inward(x).split(self.hidden, dim=-1)
         hidden = activate(gate, self.activation) * up
-        return self.down(hidden if self.inner_norm is None else self.inner_norm(hidden))
+        hidden = hidden if self.inner_norm is None else self.inner_norm(hidden)
+        return self.down(F.dropout(hidden, self.dropout) if self.dropout and self.training else hidden)

@@ -80,6 +80,12 @@ def check_hidden(multiple: float, usual: float, hidden: int | None) -> None:
         raise UserError(f"feedforward takes hidden or multiple, not both; got {hidden} and {multiple}.")
 
 
+def check_dropout(share: float) -> None:
+    """Raise ``UserError`` for what is no share that leaves something."""
+    if not 0.0 <= share < 1.0:
+        raise UserError(f"feedforward dropout must be from 0 up to, not including, 1; got {share}.")
+
+
 @dataclass(frozen=True)
 class MLP:
     """Two linear maps with an activation between them."""
@@ -94,9 +100,12 @@ class MLP:
     """Hidden width, exactly; none: by the multiple."""
     inner_norm: PlainNorm | None = None
     """Norm after the activation (NormFormer); none: none."""
+    dropout: float = 0.0
+    """Share of hidden features zeroed in training, the rest scaled up (arXiv 1706.03762)."""
 
     def __post_init__(self) -> None:
         check_hidden(self.multiple, 4.0, self.hidden)
+        check_dropout(self.dropout)
 
     def build(self, width: int) -> MLPLayer:
         """The module for model width d."""
@@ -110,6 +119,7 @@ class MLPLayer(nn.Module):
         super().__init__()
         hidden = hidden_width(width, config.multiple, config.hidden)
         self.activation: Activation = config.activation
+        self.dropout = config.dropout
         self.up = nn.Linear(width, hidden, bias=config.bias)
         self.down = nn.Linear(hidden, width, bias=config.bias)
         self.inner_norm = None if config.inner_norm is None else config.inner_norm.build(hidden)
@@ -128,7 +138,8 @@ class MLPLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Position by position."""
         hidden = activate(self.up(x), self.activation)
-        return self.down(hidden if self.inner_norm is None else self.inner_norm(hidden))
+        hidden = hidden if self.inner_norm is None else self.inner_norm(hidden)
+        return self.down(F.dropout(hidden, self.dropout) if self.dropout and self.training else hidden)
 
     def single(self) -> Callable[[Tensor, Tensor], Tensor]:
         """``(x (b, d), residual (b, d)) -> residual + forward(x)``, for the stepping of ``mixers/single.py``."""

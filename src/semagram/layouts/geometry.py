@@ -6,8 +6,9 @@ presented cells stand, what they may see and which are padding, and keeps the ta
 the coordinates (rotary angles, biases), so that they are made once a call and shared by all layers.
 
 What only the caller can know of pairs of cells goes with it too: ``pairs`` (documents packed in one row, a graph, a
-bias of one's own) and ``prefix`` (the first cells of a causal canvas are given and see one another). Only
-attention reads them; the caller answers for what they let a cell see.
+bias of one's own) and ``prefix`` (the first cells of a causal canvas are given and see one another). Mixers whose
+configuration says ``reads_pairs`` heed them, and a stack refuses them for any other; the caller answers for what they
+let a cell see.
 """
 
 from __future__ import annotations
@@ -157,7 +158,11 @@ class Geometry:
             order = torch.cat([torch.full_like(before, -1), self.order])
             kept = None if self.keep is None else self.keep.new_ones(self.keep.shape[0], count)
             keep = None if kept is None or self.keep is None else torch.cat([kept, self.keep], dim=1)
-            self._preceded[count] = Geometry(coords, order, self.visibility, keep)
+            pairs = self.pairs  # what stands before has no document and no bias: everybody may see it
+            if pairs is not None:
+                pairs = torch.nn.functional.pad(pairs, (count, 0, count, 0), value=float(pairs.dtype == torch.bool))
+            prefix = self.prefix + count if self.prefix else 0
+            self._preceded[count] = Geometry(coords, order, self.visibility, keep, pairs, prefix)
         return self._preceded[count]
 
     def to(self, device: object) -> Geometry:

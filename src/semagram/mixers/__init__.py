@@ -8,6 +8,8 @@ from semagram.mixers.attention_parts.forgetting import Forgetting
 from semagram.mixers.attention_parts.output_gate import OutputGate
 from semagram.mixers.attention_parts.reach import Everything, Reach, Window
 from semagram.mixers.attention_parts.sinks import LearnedSink, Memory, Sink, ZeroSink
+from semagram.mixers.attention_parts.talking import TalkingHeads
+from semagram.mixers.attention_parts.untied_bias import UntiedBias
 from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Entmax15, Sigmoid, Softmax, Sparsemax, TopK, Weights
 from semagram.mixers.context import Context
@@ -17,6 +19,7 @@ from semagram.mixers.landmarks import Landmarks
 from semagram.mixers.latent_attention import LatentAttention
 from semagram.mixers.mixed_rotary import MixedRotary
 from semagram.mixers.neighbourhood import Neighbourhood
+from semagram.mixers.parallel import Parallel
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
 from semagram.mixers.segments import Segments
@@ -40,6 +43,7 @@ Mixer = (
     | SparseConvolution
     | Neighbourhood
     | Landmarks
+    | Parallel
 )
 
 __all__ = [
@@ -66,6 +70,7 @@ __all__ = [
     "Neighbourhood",
     "NoPositions",
     "OutputGate",
+    "Parallel",
     "Reach",
     "Rotary",
     "Scaling",
@@ -78,9 +83,11 @@ __all__ = [
     "Sparsemax",
     "StateSpace",
     "TailFocus",
+    "TalkingHeads",
     "TokenShift",
     "TopK",
     "Tree",
+    "UntiedBias",
     "ValueResidual",
     "Weights",
     "Window",

@@ -33,12 +33,14 @@ from semagram.mixers.attention_parts.reach import Everything, Reach
 from semagram.mixers.attention_parts.single_slot import single_slot
 from semagram.mixers.attention_parts.sinks import Sink
 from semagram.mixers.attention_parts.state import KeyValueState, WindowState
+from semagram.mixers.attention_parts.talking import TalkingHeads
+from semagram.mixers.attention_parts.untied_bias import UntiedBias
 from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Softmax, Weights
 from semagram.mixers.rotary import NoPositions, Rotary, head_tables, rotate_first
 from semagram.mixers.single import Single
 
-Bias = ALiBi | BucketedBias | DynamicBias
+Bias = ALiBi | BucketedBias | DynamicBias | UntiedBias
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Attention:
     output_bias: bool = False
     """Add a learned bias to the result."""
     bias: Bias | None = None
-    """What distance adds to the scores; none: nothing."""
+    """What distance, or where the two stand, adds to the scores; none: nothing."""
     forgetting: Forgetting | None = None
     """Let scores fade with distance at a rate that depends on the text; none: do not."""
     score_cap: float | None = None
@@ -81,6 +83,13 @@ class Attention:
     """Mix every layer's values with those of the first layer; none: do not."""
     gate: OutputGate | None = None
     """Let each slot decide how much it takes of what it gathered; none: all."""
+    talking: TalkingHeads | None = None
+    """Let heads mix their scores and weights; none: each for itself."""
+    dropout: float = 0.0
+    """Share of the weights zeroed in training, the rest scaled up (arXiv 1706.03762)."""
+
+    reads_pairs = True
+    """What the caller says of pairs and a prefix (``Geometry``) is heeded."""
 
     def __post_init__(self) -> None:
         if self.heads < 1:
@@ -91,6 +100,8 @@ class Attention:
             raise UserError(f"attention sharpness must be above 0 or none, got {self.sharpness}.")
         if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads != 0):
             raise UserError(f"attention key_value_heads must divide heads ({self.heads}), got {self.key_value_heads}.")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UserError(f"attention dropout must be from 0 up to, not including, 1; got {self.dropout}.")
         kernel.refuse_idle(self)
 
     def visibilities(self) -> frozenset[Visibility]:
@@ -127,6 +138,7 @@ class AttentionMixer(nn.Module):
         for bias in (self.inward.bias, self.outward.bias):
             if bias is not None:
                 nn.init.zeros_(bias)
+        self.dropout = config.dropout
         self.normalised = config.sharpness is not None
         # Normalised vectors have length sqrt(d_h), so that dividing their product by d_h leaves the cosine.
         plain = head_width**-0.5 if config.scale is None else config.scale
@@ -235,8 +247,16 @@ class AttentionMixer(nn.Module):
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         grouped = self.key_value_heads != self.heads
+        dropped = self.dropout if self.training else 0.0
         return F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
+            queries,
+            keys,
+            values,
+            attn_mask=mask,
+            dropout_p=dropped,
+            is_causal=causal,
+            scale=self.scale,
+            enable_gqa=grouped,
         )
 
     def _result(self, mixed: Tensor, x: Tensor) -> Tensor:

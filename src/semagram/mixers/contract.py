@@ -37,6 +37,11 @@ class Mixer(Protocol):
         ...
 
 
+def reads_pairs(config: object) -> bool:
+    """Whether a mixer heeds what the caller says of pairs and a prefix: its configuration says so, or it does not."""
+    return bool(getattr(config, "reads_pairs", False))
+
+
 class MixerConfig(Protocol):
     """A frozen dataclass that builds a mixer and says what it can do."""
 

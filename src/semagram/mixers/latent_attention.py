@@ -50,6 +50,9 @@ class LatentAttention:
     positions: Rotary = field(default_factory=Rotary)
     """How the rotary features turn."""
 
+    reads_pairs = True
+    """What the caller says of pairs and a prefix (``Geometry``) is heeded."""
+
     def __post_init__(self) -> None:
         for name in ("heads", "rank", "content_width", "value_width"):
             if getattr(self, name) < 1:

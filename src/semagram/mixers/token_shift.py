@@ -22,6 +22,9 @@ class TokenShift:
     share: float = 0.3
     """Of every feature, at the beginning of training."""
 
+    reads_pairs = True
+    """What the caller says of pairs and a prefix (``Geometry``) is heeded."""
+
     def visibilities(self) -> frozenset[Visibility]:
         """It sees its own slot and the one before."""
         return frozenset({Visibility.CAUSAL, Visibility.FULL})
@@ -55,6 +58,8 @@ class TokenShiftMixer(nn.Module):
         before = x[:, :-1]
         if geometry.keep is not None:
             before = before * geometry.keep[:, :-1, None]
+        if (joined := joined_to_last(geometry, geometry.start + 1, before.shape[1])) is not None:
+            before = before * joined
         return torch.cat([x[:, :1], torch.addcmul(x[:, 1:], before, self.share)], dim=1)
 
     def new_state(self, batch: int, capacity: int) -> TokenShiftState:
@@ -65,8 +70,21 @@ class TokenShiftMixer(nn.Module):
         """The coming ``g`` slots."""
         before = state.last if x.shape[1] == 1 else torch.cat([state.last, x[:, :-1]], dim=1)
         state.last = x[:, -1:]
+        if (joined := joined_to_last(geometry, state.length, x.shape[1])) is not None:
+            before = before * joined
         state.length += x.shape[1]
         return torch.addcmul(x, before, self.share)
+
+
+def joined_to_last(geometry: Geometry, start: int, count: int) -> Tensor | None:
+    """Bool ``(1 or b, count, 1)``: may slot ``start + i`` be shown the one before it; None where the caller said
+    nothing. The first slot has nobody before it, so what is said of it does not matter."""
+    pairs = geometry.pairs
+    if pairs is None or pairs.dtype != torch.bool:
+        return None
+    slots = torch.arange(start, start + count, device=pairs.device)
+    may = pairs[..., slots, (slots - 1).clamp(min=0)]
+    return may[None, :, None] if may.dim() == 1 else may.all(dim=1)[..., None]
 
 
 def reference(x: Tensor, share: Tensor) -> Tensor:

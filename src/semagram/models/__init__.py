@@ -11,6 +11,7 @@ from semagram.models.electra import Electra
 from semagram.models.encoder import Encoder
 from semagram.models.encoder_decoder import EncoderDecoder
 from semagram.models.encodings import Encoding
+from semagram.models.funnel import Funnel
 from semagram.models.hierarchical import Hierarchical
 from semagram.models.hierarchical_level import Level
 from semagram.models.hourglass import Hourglass, Stage
@@ -41,6 +42,7 @@ __all__ = [
     "Encoder",
     "EncoderDecoder",
     "Encoding",
+    "Funnel",
     "Hierarchical",
     "Hourglass",
     "Hybrid",

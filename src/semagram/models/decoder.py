@@ -201,4 +201,8 @@ def in_front(geometry: Geometry, prefix: Context) -> Geometry:
         both = [(prefix.keep, count), (geometry.keep, geometry.count)]
         everything = [torch.ones(rows, n, dtype=torch.bool, device=order.device) if k is None else k for k, n in both]
         keep = torch.cat(everything, dim=1)
-    return Geometry(torch.cat([before, geometry.coords]), order, geometry.visibility, keep)
+    pairs = geometry.pairs  # a prefix has no document and no bias: everybody may see it
+    if pairs is not None:
+        pairs = nn.functional.pad(pairs, (count, 0, count, 0), value=float(pairs.dtype == torch.bool))
+    first = geometry.prefix + count if geometry.prefix else 0
+    return Geometry(torch.cat([before, geometry.coords]), order, geometry.visibility, keep, pairs, first)

@@ -19,6 +19,7 @@ from semagram.layouts import Sequence
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.context import Context
+from semagram.models.decoder import in_front
 from semagram.models.demands import Places, checked_keep, checked_places, must_be
 from semagram.models.stack import Blocks
 
@@ -69,8 +70,17 @@ class EncoderNetwork(nn.Module):
         self.dropout = nn.Dropout(config.blocks.dropout)
         self.stack = config.blocks.build()
 
-    def forward(self, ids: Tensor, keep: Tensor | None = None, geometry: Geometry | None = None) -> Context:
+    def forward(
+        self,
+        ids: Tensor,
+        keep: Tensor | None = None,
+        geometry: Geometry | None = None,
+        prefix: Context | None = None,
+    ) -> Context:
         """``(b, n)`` ids -> features ``(b, n, d)``, with a class token ``(b, 1 + n, d)``; ``keep (b, n)``: not padding.
+
+        ``prefix``: vectors ``(b, p, d)`` before the ids, read together with them (the patches of an image: PaLI, arXiv
+        2209.06794); the features are then ``(b, p + n, d)``. Not beside a class token (``UserError``).
 
         ``geometry`` says where the ids stand (a page, say; its own ``keep`` counts then); none: on a line.
         """
@@ -84,6 +94,12 @@ class EncoderNetwork(nn.Module):
             checked_places(self.positions, geometry)
             x = x + self.places(geometry)
         x = x if self.embedding_norm is None else self.embedding_norm(x)
+        if prefix is not None:
+            if self.class_token is not None or prefix.features.shape[2] != self.width:
+                told = f"{prefix.features.shape[2]} features, class_token={self.class_token is not None}"
+                raise UserError(f"an encoder's prefix has its width {self.width} and no class token; got {told}.")
+            prefix = prefix.rows(len(ids))
+            x, geometry = torch.cat([prefix.features, x], dim=1), in_front(geometry, prefix)
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(len(ids), -1, -1), x], dim=1)
             geometry = with_class_token(geometry)

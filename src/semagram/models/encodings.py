@@ -5,8 +5,9 @@ and gives a ``Context``.
 """
 
 from semagram.models.encoder import Encoder
+from semagram.models.funnel import Funnel
 from semagram.models.perceiver import Perceiver
 from semagram.models.vectors import VectorEncoder
 from semagram.models.vision import Vision
 
-Encoding = Encoder | Vision | VectorEncoder | Perceiver
+Encoding = Encoder | Vision | VectorEncoder | Perceiver | Funnel

@@ -25,7 +25,7 @@ from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers import Attention, Mixer
 from semagram.models.block import Block, Cross, OneSlot
-from semagram.models.fitting import check
+from semagram.models.fitting import check, check_rules, deaf_mixer
 from semagram.models.joins import ManyStreams
 from semagram.models.layers import Layers, Plan
 from semagram.models.residual import Residual
@@ -101,6 +101,7 @@ class Stack(nn.Module):
         self.own = len(plans)
         self.order = c.layers.runs(c) * c.layers.loops
         """The number of the block that is run first, second, ..."""
+        self.deaf = deaf_mixer(c)
         self.loops, self.fewest_loops = c.layers.loops, c.layers.fewest_loops
         self.silences, self.by_depth = c.residual.silences, c.residual.start == "by_depth"
         skips = c.layers.skips
@@ -163,6 +164,7 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry, context: Any = None, condition: Tensor | None = None) -> Tensor:
         """``(b, n, d) -> (b, n, d)``; ``context`` is what the cross-attentions look at, ``condition`` ``(b, c)`` or
         ``(b, n, c)`` what steers conditioned parts."""
+        check_rules(geometry, self.deaf)
         if self.registers is not None:
             x = torch.cat([self.registers.expand(x.shape[0], -1, -1), x], dim=1)
             geometry = geometry.preceded(len(self.registers))
@@ -234,6 +236,7 @@ class Stack(nn.Module):
             raise ValueError(f"only a CAUSAL network can be stepped; this one is {geometry.visibility.name}.")
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
+        check_rules(geometry, self.deaf)
         if self.registers is not None:
             geometry = geometry.preceded(len(self.registers))
         state = StackState([self[number].new_states(batch, geometry, context) for number in self.order], geometry)

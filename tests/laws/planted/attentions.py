@@ -20,7 +20,11 @@ from semagram.mixers import (
     LearnedSink,
     Memory,
     OutputGate,
+    Parallel,
     Softmax,
+    TalkingHeads,
+    TokenShift,
+    UntiedBias,
     Window,
 )
 from semagram.mixers.attention_parts import open_scores
@@ -28,6 +32,34 @@ from semagram.mixers.attention_parts.forgetting import ForgettingGate
 from semagram.mixers.attention_parts.output_gate import OutputGateLayer
 from semagram.mixers.attention_parts.sinks import LearnedSinkColumns, MemoryColumns
 from semagram.mixers.attention_parts.state import SlotBuffer, WindowState
+from semagram.mixers.attention_parts.talking import TalkingHeadsMaps
+from semagram.mixers.attention_parts.untied_bias import UntiedBiasMaps
+from semagram.mixers.parallel import ParallelMixer
+
+
+def over_slots(sound: Any) -> Any:
+    """Heads that talk to the heads of later queries."""
+    return lambda self, weights: sound(self, weights) + 0.1 * weights.flip(-2)
+
+
+def unheard(sound: Any) -> Any:
+    """What is said is not heard: the map before the weights is left out."""
+    return lambda self, scores: scores
+
+
+def places_from_the_first(sound: Any) -> Any:
+    """Places are counted from the first query of the call."""
+    return lambda self, queries, keys: sound(self, queries - queries[..., :1, :], keys)
+
+
+def second_begins_anew(sound: Any) -> Any:
+    """The recurrence beside the attention forgets before each chunk."""
+
+    def step(self: Any, x: Tensor, geometry: Any, state: Any) -> Tensor:
+        state.second = self.second.new_state(x.shape[0], geometry.whole.count)
+        return sound(self, x, geometry, state)
+
+    return step
 
 
 def span_less_one(sound: Any) -> Any:
@@ -183,6 +215,30 @@ FAULTS: list[Planted] = [
         case(mixer=Attention(gate=OutputGate())),
     ),
     Planted(
+        "heads that talk about the future",
+        PEEK,
+        net.replacing(TalkingHeadsMaps, "of_weights", over_slots),
+        case(mixer=Attention(talking=TalkingHeads())),
+    ),
+    Planted(
+        "heads that do not learn to talk",
+        learning.LEARNS,
+        net.replacing(TalkingHeadsMaps, "of_scores", unheard),
+        case(mixer=Attention(talking=TalkingHeads())),
+    ),
+    Planted(
+        "places counted from the chunk",
+        STEP,
+        net.replacing(UntiedBiasMaps, "forward", places_from_the_first),
+        case(mixer=Attention(bias=UntiedBias(4))),
+    ),
+    Planted(
+        "one of two states begins anew",
+        STEP,
+        net.replacing(ParallelMixer, "step", second_begins_anew),
+        case(mixer=Parallel(beside=TokenShift())),
+    ),
+    Planted(
         "a latent that comes too late",
         STEP,
         net.replacing(SlotBuffer, "append", newest_missing),
@@ -195,5 +251,7 @@ CLEAN = [
     case(mixer=NEAR, layout=LINE),
     case(mixer=Attention(selective=True, sink=Memory(2), bias=BucketedBias(6, 5))),
     case(mixer=LatentAttention(2, 6, None, 4, 4, 5)),
+    case(mixer=Attention(talking=TalkingHeads(), bias=UntiedBias(4), reach=Window(3))),
+    case(mixer=Parallel(beside=TokenShift())),
 ]
 """On which no law may break."""

@@ -65,7 +65,7 @@ def idle_options(subject: Case) -> set[str]:
     if isinstance(getattr(model, "mixer", None), Attention):
         changes += [{"mixer": replace(model.mixer, sharpness=2.0)}]
         changes += [{"mixer": replace(model.mixer, positions=rotary.Rotary(50.0))}]
-    if isinstance(model.feedforward, MLP):
+    if isinstance(getattr(model, "feedforward", None), MLP):
         changes += [{"feedforward": replace(model.feedforward, activation="gelu")}]
     for change in changes:
         line = replace(subject, layout=Sequence(7))

@@ -54,6 +54,7 @@ def needs_scores(config: Attention) -> tuple[str, ...]:
         "score_cap: scores are bent": config.score_cap is not None,
         "sink: the softmax has more columns": config.sink is not None,
         "selective: a query changes the scores of later ones": config.selective,
+        "talking: heads mix their scores or weights": config.talking is not None,
         "weights: not a softmax": not isinstance(config.weights, Softmax),
     }
     return tuple(reason for reason, holds in told.items() if holds)
@@ -77,5 +78,7 @@ def refuse_idle(config: Attention) -> None:
         raise UserError(f"selective attention needs the scores of all earlier queries, got reach {config.reach}.")
     if config.sink is not None and isinstance(config.weights, Sigmoid):
         raise UserError(f"sigmoid weights share nothing that a sink could take, got sink {config.sink}.")
+    if config.talking is not None and config.heads < 2:
+        raise UserError(f"talking heads need at least 2 heads, got heads {config.heads}.")
     if config.score_cap is not None and not config.score_cap > 0:
         raise UserError(f"attention score_cap must be above 0 or none, got {config.score_cap}.")

@@ -74,6 +74,8 @@ class OpenScores(nn.Module):
         self.bias_key = (config.bias, heads)
         self.forgetting = None if config.forgetting is None else config.forgetting.build(width, heads)
         self.selective = config.selective
+        self.dropout = config.dropout
+        self.talking = None if config.talking is None else config.talking.build(heads)
         self.sink = None if config.sink is None else config.sink.build(heads, shared, head_width, head_width)
 
     def whole(self, parts: Projected, x: Tensor, geometry: Geometry) -> Tensor:
@@ -142,16 +144,20 @@ class OpenScores(nn.Module):
     ) -> Tensor:
         """Add up the terms and attend; tables are kept under ``key`` unless it is None."""
         added = self._added(sides, geometry, key, parts.queries)
+        dropped = self.dropout if self.training else 0.0
         if self.masked and parts.queries.dim() == 4:
             mask = added[0]
             for term in added[1:]:
                 mask = mask + term
             grouped = parts.queries.shape[1] != parts.keys.shape[1]
+            q, k, v = parts.queries, parts.keys, parts.values
             return F.scaled_dot_product_attention(
-                parts.queries, parts.keys, parts.values, attn_mask=mask, scale=self.rules.scale, enable_gqa=grouped
+                q, k, v, attn_mask=mask, dropout_p=dropped, scale=self.rules.scale, enable_gqa=grouped
             )
         columns = None if self.sink is None else self.sink(parts.unturned, self.rules.scale, self.normalised)
-        return scores.attend(parts.queries, parts.keys, parts.values, added, self.rules, columns, select)
+        return scores.attend(
+            parts.queries, parts.keys, parts.values, added, self.rules, columns, select, self.talking, dropped
+        )
 
     def _selecting(self, sides: Sides, geometry: Geometry, memory: Tensor | None) -> scores.Select:
         """What selective attention does to scores; ``memory (b, 1, k, 1)`` holds the sums of earlier queries."""
@@ -181,11 +187,14 @@ class OpenScores(nn.Module):
         added = [mask]
         if self.bias is not None:
             causal = geometry.causal and not geometry.prefix
+            places = getattr(self.bias, "reads_places", False)
 
             def apart() -> tuple[Tensor]:
                 return (distances(sides.query_coords, sides.key_coords),)
 
             def biased() -> tuple[Tensor]:
+                if places:
+                    return (self.bias(sides.query_coords, sides.key_coords),)  # type: ignore[misc]
                 (distance,) = geometry.pair_table(("apart", key), apart) if key is not None else apart()
                 return (self.bias(distance, causal),)  # type: ignore[misc]
 

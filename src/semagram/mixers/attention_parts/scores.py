@@ -1,9 +1,9 @@
 """Attention with its scores in the open: for the parts that the fused kernel has no room for.
 
-In this order: ``s = scale q k^T``; soft cap ``c tanh(s / c)`` (Gemma-2, arXiv 2408.00118); biases by distance, of the
-caller, of forgetting (all of them are added); what may not be seen is removed; selective attention; the columns of a
-sink; the weights; the weighted sum of values. The cap comes before the biases, so that it limits what queries and
-keys can say and not what distance says.
+In this order: ``s = scale q k^T``; heads talk (arXiv 2003.02436); soft cap ``c tanh(s / c)`` (Gemma-2, 2408.00118);
+biases by distance, of the caller, of forgetting (all of them are added); what may not be seen is removed; selective
+attention; the columns of a sink; the weights; heads talk again; the weighted sum of values. The cap comes before the
+biases, so that it limits what queries and keys can say and not what distance says.
 
 All shapes may carry further axes between heads and queries (blocks of a window): the same rules serve both.
 Reference: ``reference``, pair by pair.
@@ -15,7 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from semagram.mixers.attention_parts.talking import TalkingHeadsMaps
 
 Columns = tuple[Tensor, Tensor | None]
 """Of a sink: scores ``(b, h, ..., q, m)``, and values ``(h_kv, m, d_v)`` unless they are all zero."""
@@ -43,12 +46,16 @@ def attend(
     rules: Rules,
     columns: Columns | None = None,
     select: Select | None = None,
+    talking: TalkingHeadsMaps | None = None,
+    dropped: float = 0.0,
 ) -> Tensor:
     """``(b, h, ..., q, d_h)``, ``(b, h_kv, ..., k, d_h)``, ``(b, h_kv, ..., k, d_v)`` -> ``(b, h, ..., q, d_v)``.
 
     ``added`` broadcast to the scores ``(b, h, ..., q, k)``; -inf where a key may not be seen.
     """
     scores = product(queries * rules.scale, keys.transpose(-1, -2))
+    if talking is not None:
+        scores = talking.of_scores(scores)
     if rules.cap is not None:
         scores = torch.tanh(scores * (1.0 / rules.cap)) * rules.cap
     for term in added:
@@ -56,10 +63,16 @@ def attend(
     if select is not None:
         scores = select(scores)
     if columns is None:
-        return product(rules.weigh(scores), values)
+        weights = rules.weigh(scores)
+        weights = weights if talking is None else talking.of_weights(weights)
+        return product(F.dropout(weights, dropped) if dropped else weights, values)
     own, their_values = columns
     count = own.shape[-1]
     weights = rules.weigh(torch.cat([own, scores], dim=-1))
+    if talking is not None:
+        weights = talking.of_weights(weights)
+    if dropped:
+        weights = F.dropout(weights, dropped)
     mixed = product(weights[..., count:], values)
     if their_values is None:
         return mixed
