@@ -140,6 +140,7 @@ BASELINES: dict[type, Callable[[], Any]] = {
     Hybrid: lambda: Hybrid(network=Transformer(width=WIDTH, depth=1), orders=(1, 2), main_order=2),
     MultiToken: lambda: MultiToken(network=Transformer(width=WIDTH, depth=1), ahead=2),
     Electra: lambda: Electra(Transformer(width=WIDTH, depth=1), Transformer(width=24, depth=1), weight=5.0),
+    Coherent: lambda: Coherent(share=0.75),
     Bert: lambda: Bert(share=0.5, randomised=0.25, shown=0.25),
     Hierarchical: lambda: Hierarchical(width=WIDTH, depth=2, levels=TWO_LEVELS),
     Hourglass: lambda: Hourglass(stages=(A_STAGE,), width=WIDTH, depth=1),
