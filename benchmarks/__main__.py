@@ -22,18 +22,50 @@ from results.__main__ import BEGIN, END, write_table
 from benchmarks.rounds import environment, matrix_rate
 
 HERE = Path(__file__).parent
-SPEED = ("framework_tax", "generation")
-"""Modules of this folder that take ``--json`` and print one object with ``results``, a list of flat rows."""
+SPEED = {
+    "framework_tax": (),
+    "generation": (),
+    "training_step": (),
+    "window": (),
+    "piecewise": (),
+    "state_space": (),
+    "hierarchy": ("speed",),
+}
+"""Modules of this folder that take ``--json`` and print one object, with the words that they are started with."""
 
 
 def run(name: str) -> tuple[list[dict[str, Any]], str]:
     """The rows of one benchmark, and why there are none."""
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--json"], cwd=HERE.parent, capture_output=True, text=True
+        [sys.executable, "-m", f"benchmarks.{name}", *SPEED[name], "--json"],
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
     )
     if done.returncode != 0:
         return [], (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    return json.loads(done.stdout)["results"], ""
+    told = json.loads(done.stdout)
+    return rows_of({key: value for key, value in told.items() if key not in environment()}, "part"), ""
+
+
+def rows_of(told: Any, name: str) -> list[dict[str, Any]]:
+    """Flat rows of what a benchmark told: what is said of a whole stands in each row of its parts."""
+    if isinstance(told, list):
+        return [row for part in told for row in rows_of(part, name)]
+    deep = {key: value for key, value in told.items() if _holds_rows(value)}
+    flat = {key: value for key, value in told.items() if key not in deep and key != "environment"}
+    if not deep:
+        return [flat]
+    named = set(deep) == set(told)  # a mapping from names to what is said of each
+    found = []
+    for key, value in deep.items():
+        label = {name: key} if named or len(deep) > 1 else {}
+        found += [{**label, **flat, **row} for row in rows_of(value, "contestant" if named is False else "part")]
+    return found
+
+
+def _holds_rows(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
 def main() -> int:
