@@ -3,7 +3,7 @@
     python -m benchmarks.tasks [--seeds 3] [--steps 1500] [--out FILE] [--json]
 
 One transformer of width 64 and depth 2, and in it full attention, a window shorter than the distance asked for, a
-window that reaches, and a short convolution. Every task is judged on 512 sequences that were not trained on. One thread.
+window that reaches, and a short convolution. Every task is judged on 512 sequences not trained on. One thread.
 """
 
 from __future__ import annotations
