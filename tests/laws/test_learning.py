@@ -20,11 +20,13 @@ VOCABULARY = 17  # many different inputs, so that hardly a rectifier is off for 
 
 
 def models() -> list[Any]:
-    """The variants of every part in its place, and of the models themselves."""
+    """Every part in every model that has a place for it, its variants in the first of them, and those of the models."""
     found: list[Any] = []
     for slot, union in (*SLOTS.items(), (None, Model)):
         for config in walk.of_union(union):
-            found += [model for model in hosted(slot, config) if model not in found]
+            hosts = hosted(slot, config)
+            asked = hosts if config == walk.baseline(type(config)) else hosts[:1]
+            found += [model for model in asked if model not in found]
     return found
 
 
