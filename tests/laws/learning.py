@@ -122,6 +122,7 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
                 rows = rows[: case.vocabulary]  # nothing is asked where a window still sees the first slot
             if name.endswith("bias.first") and case.visibility is Visibility.CAUSAL:
                 rows = rows[rows] if rows.any() else rows  # the first slot sees itself alone: its own row has no say
+            # Rectifiers rest, and pieces of a constant layer that no token of a tiny vocabulary falls into.
             enough = 0.3 if ".feedforward." in name else 1.0 if parameter.dim() < 2 else 0.9
             if steps > 1 or ("embedding" in name and not hearing_is_possible(case)):
                 enough = 1e-9  # a masked model without blocks looks at the reserved id alone
