@@ -112,9 +112,20 @@ def test_coded_files_decode_and_agree(recipe, tmp_path, trained):
 def test_a_score_that_does_not_decode_is_a_failure(recipe, tmp_path, monkeypatch):
     from semagram.trained import TrainedModel
 
-    monkeypatch.setattr(TrainedModel, "decompress", lambda self, data: "another text")
+    real = TrainedModel.compress
+    monkeypatch.setattr(TrainedModel, "compress", lambda self, text: real(self, text[:-1]))
     found = compare(recipe("one"), seeds=1, out=tmp_path / "out", coded=True)
     assert "did not decode" in found.rows[0].remark and not found.rows[0].scores
+
+
+def test_a_file_that_decodes_only_where_it_was_made_is_a_failure(recipe, tmp_path, monkeypatch):
+    """A model changed after loading, in this process alone: the file decodes here and nowhere else."""
+    from semagram.trained import TrainedModel
+
+    monkeypatch.setattr(TrainedModel, "identity", "0" * 64)
+    found = compare(recipe("one"), seeds=1, out=tmp_path / "out", coded=True)
+    assert "in another process" in found.rows[0].remark and not found.rows[0].scores
+    assert found.rows[-1].scores["coded"], "the n-gram's is unharmed"
 
 
 def test_failures_are_shown_and_not_dropped(recipe, tmp_path, trained, capsys):

@@ -19,7 +19,7 @@ from semagram.models import Hybrid
 def dressed(config: Any, network: Any) -> Any:
     """``network`` behind the bare ``Network`` contract."""
     if isinstance(config, Hybrid):
-        return WithRows(network, len(config.orders))
+        return WithRows(network, config.experts)
     categories = getattr(getattr(config, "embedding", None), "categories", ())
     width = getattr(network, "condition_width", None)
     return network if width is None and not categories else Steered(network, width, categories)
@@ -54,11 +54,11 @@ class Steered(nn.Module):
 class WithRows(nn.Module):
     """A hybrid network with a table of rows, ``(v + 1, K, v)``."""
 
-    def __init__(self, network: Any, orders: int) -> None:
+    def __init__(self, network: Any, experts: int) -> None:
         super().__init__()
         self.network, self.visibility = network, network.visibility
         self.vocabulary_size = v = network.vocabulary_size
-        noise = torch.randn(v + 1, orders, v, generator=torch.Generator().manual_seed(3))
+        noise = torch.randn(v + 1, experts, v, generator=torch.Generator().manual_seed(3))
         self.register_buffer("table", torch.log_softmax(noise, dim=-1), persistent=False)
 
     def forward(self, inputs: Tensor, geometry: Geometry) -> Tensor:

@@ -6,6 +6,7 @@ look-up) are listed here, with the text they are fitted to.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -20,8 +21,9 @@ from semagram.mixers import Mixer
 from semagram.models import Hybrid, MultiToken, Transformer
 from semagram.predictors import CausalPredictor, Predictor, Writing, predictor_of
 from semagram.predictors.contrastive import Contrastive
+from semagram.predictors.count_sheets import Counted
 from semagram.predictors.ensemble import Ensemble
-from semagram.predictors.experts import Experts
+from semagram.predictors.experts import Experts, Upon
 from semagram.predictors.hybrid import hybrid_predictor
 from semagram.predictors.ngram import NgramConfig
 from semagram.predictors.suffix import SuffixConfig
@@ -60,11 +62,13 @@ def suffix() -> Predictor:
 
 @cache
 def hybrid(layout: Layout) -> Predictor:
-    """A network that gates n-grams."""
-    config = walk.baseline(Hybrid)
+    """A network that gates n-grams and long matches."""
+    config = replace(walk.baseline(Hybrid), matches=(2, 3))
     torch.manual_seed(0)
     net = shaken(config.build(VOCABULARY, layout, Visibility.CAUSAL)).eval()
-    return hybrid_predictor(net, Experts.fit(FIT, VOCABULARY, config.orders), layout)
+    counted = Counted.of(FIT, VOCABULARY, config.orders)
+    experts = Experts(counted, Upon.learn(counted, config.matches, config.main_order))
+    return hybrid_predictor(net, experts, layout)
 
 
 def multi_token(layout: Layout) -> Predictor:

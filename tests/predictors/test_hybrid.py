@@ -18,13 +18,16 @@ from semagram.predictors import CausalPredictor
 from semagram.predictors.contract import read_step_by_step
 from semagram.predictors.count_sheets import Counted
 from semagram.predictors.cross_fitting import cross_fitted_log_probs
-from semagram.predictors.experts import CrossFitted, Experts
+from semagram.predictors.experts import CrossFitted, Experts, Upon
 from semagram.predictors.hybrid import Informed, hybrid_predictor
 from semagram.predictors.kneser_ney import KneserNey
+from semagram.predictors.ngram import NgramConfig
+from semagram.predictors.suffix import SuffixConfig, SuffixModel
 from semagram.training import TokenisedText, train
 from semagram.training.budget import Budget
 from semagram.training.prior import prior_of
 from semagram.training.settings import Training
+from semagram.verbs.score import score
 
 ORDERS, V = (0, 1, 2, 4, 5), 6
 DRAW = np.random.default_rng(0)
@@ -92,6 +95,52 @@ def test_the_reserved_id_begins_a_text() -> None:
     assert np.array_equal(after[:, 3:], experts.walk(experts.empty_contexts(1), ids[:, 3:]))
 
 
+def with_matches(ids: np.ndarray, lengths: tuple[int, ...] = (3, 5), order: int = 2) -> tuple[Counted, Upon]:
+    counted = Counted.of(ids, V, ORDERS)
+    return counted, Upon.learn(counted, lengths, order)
+
+
+def test_matches_upon_an_order_are_the_suffix_model() -> None:
+    counted, upon = with_matches(TEXT)
+    experts, ids = Experts(counted, upon), TEXT[:200]
+    rows = experts.rows(contexts_of(experts, ids))
+    assert rows.shape[1] == experts.count == len(ORDERS) + 1
+    suffix = SuffixModel(SuffixConfig(2, (3, 5)), TEXT, V, upon.matches.weights)
+    expected = suffix.rows(suffix.walk(suffix.empty_contexts(1), ids[None, :-1])[0])
+    np.testing.assert_allclose(rows[:, -1], expected, atol=5e-6)
+    # The weights are those of a suffix model fitted alone: both learn them on the last tenth from the rest.
+    alone = SuffixConfig(2, (3, 5)).fit(TEXT, V).model.matches.weights
+    np.testing.assert_allclose(upon.matches.weights, alone, atol=1e-6)
+    again = Experts.from_arrays(experts.arrays())
+    assert np.array_equal(again.rows(contexts_of(again, ids)), rows)
+    start = np.array([[3, 1, V, 2, 0]])
+    after = experts.walk(experts.empty_contexts(1), start)
+    assert np.array_equal(after[:, 2], experts.empty_contexts(1))
+    assert np.array_equal(after[:, 3:], experts.walk(experts.empty_contexts(1), start[:, 3:]))
+
+
+def test_cross_fitted_matches_have_not_read_their_block() -> None:
+    """A plain search through what is left of the text, with the same weights."""
+    ids, folds = TEXT[:120], 4
+    counted, upon = with_matches(ids)
+    rows = CrossFitted(counted, folds, upon).rows(np.array([0]), len(ids))[0]
+    below = np.exp(CrossFitted(counted, folds).rows(np.array([0]), len(ids))[0, :, ORDERS.index(2)].astype(np.float64))
+    helped = 0
+    for at in range(len(ids)):
+        begin, end = next((b, b + 30) for b in range(0, 120, 30) if b <= at < b + 30)
+        p = below[at]
+        for j, length in enumerate((3, 5)):
+            places = [q for q in range(length, 120) if q < begin or q - length >= end]
+            after = [ids[q] for q in places if at >= length and (ids[q - length : q] == ids[at - length : at]).all()]
+            if after:
+                n = np.bincount(after, minlength=V)
+                group = min(int(np.log2(n.sum())), 5) * 4 + min(int((n > 0).sum()), 4) - 1
+                weight = upon.matches.weights[j, group]
+                p, helped = (1 - weight) * p + weight * n / n.sum(), helped + 1
+        np.testing.assert_allclose(rows[at, -1], np.log(p), atol=5e-6)
+    assert helped > 50
+
+
 def predictor(length: int = 12) -> CausalPredictor:
     torch.manual_seed(0)
     network = CONFIG.build(V, Sequence(length), Visibility.CAUSAL).eval()
@@ -126,7 +175,7 @@ def test_informed_refuses_what_does_not_fit() -> None:
     network = CONFIG.build(V, Sequence(4), Visibility.CAUSAL)
     with pytest.raises(ValueError, match="know 7 ids"):
         Informed(network, Experts.fit(TEXT, 7, CONFIG.orders))
-    with pytest.raises(ValueError, match="3 gates"):
+    with pytest.raises(ValueError, match="2 experts, but 3 gates"):
         Informed(network, Experts.fit(TEXT, V, (1, 2)))
     layout = Sequence(4)
     padded = Geometry.of(layout.positions(), Visibility.CAUSAL, torch.tensor([[True, True, True, False]]))
@@ -143,9 +192,11 @@ def experiment(steps: int = 8, **training) -> Experiment:
     return Experiment(name="tiny", model=model, layout=Sequence(16), training=settings)
 
 
-@pytest.mark.parametrize("training", [{}, {"halved": 0.5}, {"accumulate": 2}])
+@pytest.mark.parametrize("training", [{}, {"halved": 0.5}, {"accumulate": 2}, {"matches": (3, 5)}])
 def test_training_from_text_to_file_and_back(tmp_path: Path, training: dict) -> None:
+    matches = training.pop("matches", ())
     told = experiment(**training)
+    told = replace(told, model=replace(told.model, matches=matches))
     result = train(told, WORDS, tmp_path / "run")
     model = semagram.load(tmp_path / "run")
     held_out = WORDS[int(0.9 * len(WORDS)) :]
@@ -197,3 +248,20 @@ def test_a_missing_prior_is_named(tmp_path: Path) -> None:
     (tmp_path / "run" / "prior.safetensors").unlink()
     with pytest.raises(UserError, match=r"prior\.safetensors"):
         semagram.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("matches", "name"), [((), "n-gram of order 2"), ((3, 5), "suffix model over order 2")])
+def test_three_ways_tells_each_by_itself(tmp_path: Path, matches: tuple[int, ...], name: str) -> None:
+    from semagram.lab.three_ways import lines, three_ways
+
+    told = experiment(steps=2)
+    train(replace(told, model=replace(told.model, matches=matches)), WORDS, tmp_path / "run")
+    model, cut = semagram.load(tmp_path / "run"), int(0.9 * len(WORDS))
+    held_out = WORDS[cut:]
+    ways = three_ways(model, held_out, 1.5)
+    assert ways is not None and ways.prior == name and ways.hybrid == 1.5
+    ids = model.encode(WORDS)
+    counted = SuffixConfig(2, matches) if matches else NgramConfig(2)
+    alone = counted.fit(ids[:cut], int(model.tokenizer.vocabulary_size))
+    assert ways.counted == pytest.approx(score(alone, ids[cut:]).bits_per_character(len(held_out)), abs=1e-4)
+    assert ways.network > 0 and name in lines(ways)[0]

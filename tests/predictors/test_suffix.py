@@ -55,7 +55,7 @@ def test_it_is_the_formula() -> None:
         if after:
             n = np.bincount(after, minlength=2)
             group = min(int(np.log2(n.sum())), 5) * 4 + min(int((n > 0).sum()), 4) - 1
-            weight = model.weights[j, group]
+            weight = model.matches.weights[j, group]
             p = (1 - weight) * p + weight * n / n.sum()
     assert np.abs(model.rows(contexts)[0] - np.log(p)).max() < 1e-6
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from semagram.errors import UserError
 from semagram.experiment import Experiment
+from semagram.lab import elsewhere
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.objectives import LossKind
@@ -33,7 +34,6 @@ from semagram.text import Characters, Tokenizer, load_text, split
 from semagram.trained import TrainedModel
 from semagram.training.evaluate import HeldOut
 from semagram.verbs.compress import compress_text
-from semagram.verbs.decompress import decompress_text
 from semagram.verbs.generate import generate
 from semagram.verbs.sampling import Sampling
 from semagram.verbs.score import score
@@ -103,7 +103,7 @@ class Judged:
     nll_upper_bound: float | None = None
     pseudo_nll: float | None = None
     coded: float | None = None
-    """8 x size of a compressed file that was decoded and agreed / characters; None: not asked for."""
+    """8 x size of a compressed file that another process decoded / characters; None: not asked for."""
     parameters: int | None = None
     """Trained numbers; None for a model that counts."""
     flops_per_token: float | None = None
@@ -150,12 +150,9 @@ def judge_counting(
     found = score(predictor, ids)
     size = None
     if coded:
-        digest = hashlib.sha256(tokenizer.fingerprint.encode())
-        for name, array in sorted(predictor.arrays().items()):
-            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        identity = digest.hexdigest()
-        data = compress_text(predictor, tokenizer, held_out, identity)
-        size = _agreed(data, decompress_text(predictor, tokenizer, data, identity), held_out)
+        data = compress_text(predictor, tokenizer, held_out, elsewhere.identity_of(predictor, tokenizer))
+        elsewhere.check_counting(predictor, tokenizer, data, held_out)
+        size = 8 * len(data) / len(held_out)
     sample = generate(predictor, [ids[:0]], SAMPLE_TOKENS, Sampling(0.8))[0]
     judged = Judged(nll=found.bits_per_character(len(held_out)), coded=size, sample=tokenizer.decode(sample))
     return judged, found.nats, tokenizer.lengths(ids)
@@ -182,12 +179,7 @@ def seen_before(experiment: Experiment, text: ComparedText) -> str | None:
 
 def _coded(model: TrainedModel, held_out: str) -> float:
     data = model.compress(held_out)
-    return _agreed(data, model.decompress(data), held_out)
-
-
-def _agreed(data: bytes, decoded: str, held_out: str) -> float:
-    if decoded != held_out:
-        raise UserError("its compressed file did not decode to the held-out text: the score is not true.")
+    elsewhere.check_trained(model, data, held_out)
     return 8 * len(data) / len(held_out)
 
 

@@ -135,9 +135,7 @@ def _facts(outcome: Outcome, model: TrainedModel, score: Score) -> list[tuple[st
         facts.append(("speed", f"{compact(outcome.tokens / outcome.seconds)} tokens/s"))
     facts.append(("nats per token", f"{score.nats_per_token:.4f}"))
     if outcome.ways is not None:
-        facts.append(
-            (f"its n-gram of order {outcome.ways.order} alone", f"{outcome.ways.ngram:.4f} bits per character")
-        )
+        facts.append((f"its {outcome.ways.prior} alone", f"{outcome.ways.counted:.4f} bits per character"))
         facts.append(("its network alone (not trained for that)", f"{outcome.ways.network:.4f} bits per character"))
     return facts
 

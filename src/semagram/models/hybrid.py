@@ -1,6 +1,6 @@
 """The hybrid: a small transformer that decides, cell by cell, how far to believe n-gram models of several orders.
 
-    log p(w) = log softmax( z(w) + sum_k g_k log p_k(w) ),     g = gates(h),     k over the orders
+    log p(w) = log softmax( z(w) + sum_k g_k log p_k(w) ),     g = gates(h),     k over the experts
 
 z are the transformer's own logits and h what its head reads; the gates are one linear map of h that begins as "believe
 ``main_order`` fully, the others not at all", so that training starts from the n-gram's figure and can only learn
@@ -42,6 +42,9 @@ class Hybrid:
     """Tokens that each n-gram model sees, ascending."""
     main_order: int = 6
     """The one of them that is believed at the beginning and shown to the network."""
+    matches: tuple[int, ...] = ()
+    """Tokens of context of long matches looked up in the training text, ascending, say 7 9 12 16 22: upon the main
+    order's row they make the suffix model's, which is then believed and shown in its place. None: n-grams alone."""
     folds: int = 10
     """Blocks of the training text; the rows of each are from the counts of the others."""
 
@@ -51,8 +54,15 @@ class Hybrid:
             raise UserError(f"model.orders must be whole numbers of at least 0, ascending; got {self.orders}.")
         if self.main_order not in self.orders:
             raise UserError(f"model.main_order must be one of model.orders {self.orders}, got {self.main_order}.")
+        if any(length < 1 for length in self.matches) or list(self.matches) != sorted(set(self.matches)):
+            raise UserError(f"model.matches must be ascending numbers from 1 up, got {self.matches}.")
         if self.folds < 2:
             raise UserError(f"model.folds must be at least 2, got {self.folds}.")
+
+    @property
+    def experts(self) -> int:
+        """K: rows that the network is given at every cell."""
+        return len(self.orders) + bool(self.matches)
 
     def visibilities(self) -> frozenset[Visibility]:
         """CAUSAL, if the transformer can: n-grams read from left to right."""
@@ -72,11 +82,11 @@ class HybridNetwork(nn.Module):
         super().__init__()
         self.vocabulary_size = trunk.vocabulary_size
         self.visibility = trunk.visibility
-        self.main = config.orders.index(config.main_order)
+        self.main = len(config.orders) if config.matches else config.orders.index(config.main_order)
         self.trunk = trunk
         width = config.network.width
         # Their names tell the optimiser what they are: a part of the head, and an embedding (of a row of numbers).
-        self.head_gates = nn.Linear(width, len(config.orders))
+        self.head_gates = nn.Linear(width, config.experts)
         self.embedding_of_row = nn.Linear(trunk.vocabulary_size, width, bias=False)
         nn.init.zeros_(self.head_gates.weight)
         nn.init.zeros_(self.head_gates.bias)

@@ -49,10 +49,8 @@ class Informed(nn.Module):
             raise ValueError(
                 f"the n-grams know {experts.vocabulary_size} ids, but the network {network.vocabulary_size}."
             )
-        if len(experts.orders) != network.head_gates.out_features:
-            raise ValueError(
-                f"there are n-grams of orders {experts.orders}, but {network.head_gates.out_features} gates."
-            )
+        if experts.count != network.head_gates.out_features:
+            raise ValueError(f"there are {experts.count} experts, but {network.head_gates.out_features} gates.")
         self.network = network
         self.experts = experts
         self.vocabulary_size = network.vocabulary_size
@@ -72,7 +70,7 @@ class Informed(nn.Module):
     def step(self, inputs: Tensor, state: InformedState) -> Tensor:
         """The coming slots, ``(b, g) -> (b, g, v)``; many are read in pieces, to bound the rows' memory."""
         batch, count = inputs.shape
-        most = max(1, _NUMBERS_AT_ONCE // (batch * len(self.experts.orders) * self.vocabulary_size))
+        most = max(1, _NUMBERS_AT_ONCE // (batch * self.experts.count * self.vocabulary_size))
         answers = []
         for begin in range(0, count, most):
             part = inputs[:, begin : begin + most]

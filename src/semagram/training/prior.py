@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from semagram.errors import UserError
 from semagram.models import Hybrid, Model
 from semagram.predictors.count_sheets import Counted
-from semagram.predictors.experts import CrossFitted, Experts
+from semagram.predictors.experts import CrossFitted, Experts, Upon
 
 PRIOR = "prior.safetensors"
 """The file of a run folder that the experts are made from again."""
@@ -35,9 +35,15 @@ class Prior:
         return Counted.of(self.ids, self.vocabulary_size, self.model.orders)
 
     @cached_property
+    def _upon(self) -> Upon | None:
+        if not self.model.matches:
+            return None
+        return Upon.learn(self._counted, self.model.matches, self.model.main_order)
+
+    @cached_property
     def experts(self) -> Experts:
         """Of the whole text."""
-        return Experts(self._counted)
+        return Experts(self._counted, self._upon)
 
     @cached_property
     def cross_fitted(self) -> CrossFitted:
@@ -46,7 +52,7 @@ class Prior:
             raise UserError(
                 f"the training text has {len(self.ids)} tokens, too few for {self.model.folds} model.folds."
             )
-        return CrossFitted(self._counted, self.model.folds)
+        return CrossFitted(self._counted, self.model.folds, self._upon)
 
 
 def prior_of(model: Model, vocabulary_size: int, ids: NDArray[np.unsignedinteger]) -> Prior | None:
