@@ -5,7 +5,10 @@ The same network and budget as ``hybrid``; what is counted differs. Measured in 
 
 from dataclasses import replace
 
+from semagram.models import Hybrid
 from semagram.recipes.hybrid import EXPERIMENT as HYBRID
+
+assert isinstance(HYBRID.model, Hybrid)
 
 EXPERIMENT = replace(
     HYBRID,
