@@ -1,16 +1,17 @@
 """Which parts torch.compile takes in one graph, what it gains and what its first call costs.
 
-    python benchmarks/compiled.py [--json] [--backend eager] [--only Experts,Residual] [--training]
+    python -m benchmarks.compiled [--all] [--backend eager] [--only Experts Residual] [--training] [--out FILE]
 
-Every member of the unions of mixers, feedforwards and norms, and every field value of the residual forms, orders,
-embeddings and heads that the laws walk, stands in a small transformer; forward and backward are timed plain and
-compiled (``fullgraph=True``, backend inductor unless told otherwise). One line a part: whether it compiles, seconds of
-the first call, milliseconds a step plain and compiled (the median of ``STEPS``), and the ratio. Needs a quiet machine;
-on a laptop's CPU a part takes from five seconds to a minute with inductor.
+Every member of the unions of mixers, feedforwards and norms, and with ``--all`` every variant of them and every field
+value of the residual forms, orders, embeddings and heads that the laws walk, stands in a small transformer; forward and
+backward are timed plain and compiled (``fullgraph=True``, backend inductor unless told otherwise). One line a part:
+whether it compiles, seconds of the first call, milliseconds a step plain and compiled (the median of ``STEPS``), and
+the ratio. Needs a quiet machine; on a laptop's CPU a part takes from five seconds to a minute with inductor.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
@@ -20,6 +21,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.rounds import environment
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from laws import legal, walk
@@ -28,15 +31,19 @@ from laws.test_options import SLOTS, hosted
 from semagram.config import members
 from semagram.layouts import Sequence
 
-STEPS, WARMING, BATCH, LENGTH, WIDTH = 15, 3, 32, 16, 64
+STEPS, WARMING, BATCH, LENGTH, WIDTH = 15, 3, 16, 64, 64
 
 
-def parts() -> list[tuple[str, Any]]:
-    """Label and model of every part, the baseline first."""
+def parts(variants: bool) -> list[tuple[str, Any]]:
+    """Label and model of every part, the baseline first; with their ``variants`` as well, or without."""
     found: list[tuple[str, Any]] = [("baseline", walk.baseline(members(walk_models())[0]))]
     for slot, union in SLOTS.items():
-        for config in (c for kind in members(union) for c in (walk.baseline(kind), *legal.EXTRA.get(kind, ()))):
-            found += [(f"{slot}: {config}", model) for model in hosted(slot, config)]
+        for kind in members(union):
+            found += [(f"{slot}: {kind.__name__}", model) for model in hosted(slot, walk.baseline(kind))]
+            for config in legal.EXTRA.get(kind, ()) if variants else ():
+                found += [(f"{slot}: {config}", model) for model in hosted(slot, config)]
+    if not variants:
+        return found
     for slot in ("residual", "layers", "embedding", "head"):
         kind = type(found[0][1])
         for config in legal.CANDIDATES.get((kind, slot), ()):
@@ -77,21 +84,28 @@ def measured(model: Any, backend: str, training: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print a line a part, or with ``--json`` one JSON object."""
+    """Print a line a part; rows that ``--out`` has already are not measured again."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="variants too")
+    parser.add_argument("--backend", default="inductor")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts whose label holds one of these words")
+    parser.add_argument("--training", action="store_true", help="with dropout on")
+    parser.add_argument("--out", type=Path, help="also append each row to this file of JSON lines")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    words = sys.argv[1:]
-    backend = words[words.index("--backend") + 1] if "--backend" in words else "inductor"
-    only = words[words.index("--only") + 1].split(",") if "--only" in words else [""]
-    rows = []
-    for label, model in parts():
-        if any(word in label for word in only):
-            rows.append({"part": label, **measured(model, backend, "--training" in words)})
-            if "--json" not in words:
-                print(line(rows[-1]), flush=True)
-    if "--json" in words:
-        about = {"torch": torch.__version__, "backend": backend, "threads": 1, "batch": BATCH, "length": LENGTH}
-        print(json.dumps({**about, "width": WIDTH, "parts": rows}, indent=2))
-    elif not all(row["compiles"] for row in rows):
+    had = options.out.read_text().splitlines() if options.out is not None and options.out.exists() else []
+    rows = [json.loads(each) for each in had]
+    done = {row["part"] for row in rows}
+    for label, model in parts(options.all):
+        if label in done or not any(word in label for word in options.only):
+            continue
+        row = {"part": label, **measured(model, options.backend, options.training)}
+        rows.append({**row, "backend": options.backend, "batch": BATCH, "length": LENGTH, "width": WIDTH})
+        print(line(row), flush=True)
+        if options.out is not None:
+            with options.out.open("a") as file:
+                file.write(json.dumps({**rows[-1], **environment()}) + "\n")
+    if not all(row["compiles"] for row in rows):
         sys.exit(1)
 
 

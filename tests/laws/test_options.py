@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import pytest
@@ -44,13 +45,20 @@ def hosted(slot: str | None, config: Any) -> list[Any]:
     """The configs of models that carry ``config`` in a slot (or are it)."""
     if slot is None:
         return [config]
-    kinds = [kind for kind in members(Model) if typing.get_type_hints(kind).get(slot) == SLOTS[slot]]
     hosts = [
-        legal.HOSTS[slot]() if kind is Transformer and slot in legal.HOSTS else walk.baseline(kind) for kind in kinds
+        legal.HOSTS[slot]() if kind is Transformer and slot in legal.HOSTS else walk.baseline(kind)
+        for kind in with_slot(slot)
     ]
     return [walk.replaced(host, slot, config) for host in hosts if legal.takes(host, config)]
 
 
+@cache
+def with_slot(slot: str) -> list[type]:
+    """The models that have a place for such a part."""
+    return [kind for kind in members(Model) if typing.get_type_hints(kind).get(slot) == SLOTS[slot]]
+
+
+@cache
 def pairs() -> list[tuple[str, Any, Any]]:
     """(label, model config, model config with one field changed) for every field of the parts of networks."""
     found = []

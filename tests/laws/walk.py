@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from functools import cache
 from typing import Any, Literal
 
 from laws import legal
@@ -26,18 +27,20 @@ class Change:
     config: Any
 
 
+@cache
 def baseline(kind: type) -> Any:
     """The smallest telling value of a config class; its defaults where ``legal.BASELINES`` has none."""
     return legal.BASELINES.get(kind, kind)()
 
 
-def variants(kind: type) -> list[Any]:
+@cache
+def variants(kind: type) -> tuple[Any, ...]:
     """The baseline, every legal one-field change of it, and the extra variants of ``legal.EXTRA``."""
     found: list[Any] = []
     for config in (baseline(kind), *(change.config for change in changes(kind)), *legal.EXTRA.get(kind, ())):
         if config not in found:
             found.append(config)
-    return found
+    return tuple(found)
 
 
 def of_union(union: object) -> list[Any]:
@@ -45,7 +48,8 @@ def of_union(union: object) -> list[Any]:
     return [variant for kind in members(union) for variant in variants(kind)]
 
 
-def changes(kind: type) -> list[Change]:
+@cache
+def changes(kind: type) -> tuple[Change, ...]:
     """Every legal one-field change of the baseline of ``kind``, nested fields included."""
     found = []
     for context in (baseline(kind), *legal.CONTEXTS.get(kind, ())):
@@ -57,7 +61,7 @@ def changes(kind: type) -> list[Change]:
                 if not legal.refused(kind, field.name, value) and not idle(kind, field.name, context):
                     changed = dataclasses.replace(context, **{field.name: value})
                     found.append(Change(f"{kind.__name__}.{field.name}", value, changed))
-    return found
+    return tuple(found)
 
 
 def idle(kind: type, name: str, context: object) -> bool:
@@ -94,7 +98,7 @@ def derived(annotation: object, now: object) -> list[Any]:
     if annotation is float:
         return [now * 2.0, now * 0.5] if isinstance(now, float) and now else [0.5]
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-        return variants(annotation)
+        return list(variants(annotation))
     if typing.get_origin(annotation) is tuple and isinstance(now, tuple):
         # One entry longer, one shorter, the first entry changed.
         longer, shorter = (*now, now[-1] if now else 2), now[:-1]

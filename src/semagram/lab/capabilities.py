@@ -226,7 +226,7 @@ moves a bit. Parts stand in a `Transformer` with everything else at its default.
 - **cross**, **registers**: whether a block may look at a context, and whether registers may stand before the text.
 - **kernel**: see [attention](attention.md); what stands behind the colon keeps it from the plain fused kernel.
 
-Every kind of part is traced by `torch.compile` in one graph (law 7); `benchmarks/compiled.py` tries every option.
+Every kind of part is traced by `torch.compile` in one graph (law 7); `benchmarks/compiled.py --all` tries every option.
 """
 
 
