@@ -1,6 +1,6 @@
 """Recall, induction and copying: which mixers can, and which cannot, beside what the literature says before the run.
 
-    python -m benchmarks.tasks [--seeds 3] [--steps 1500] [--out FILE] [--json]
+    python -m benchmarks.tasks [--seeds 3] [--steps 600] [--out FILE] [--json]
 
 One transformer of width 64 and depth 2, and in it full attention, a window shorter than the distance asked for, a
 window that reaches, and a short convolution. Every task is judged on 512 sequences not trained on. One thread.
@@ -51,7 +51,7 @@ def main() -> None:
     """A row for each task, mixer and seed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--out", type=Path, help="also append each row to this file of JSON lines")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

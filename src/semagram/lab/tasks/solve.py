@@ -15,7 +15,7 @@ from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.models import Model
 from semagram.objectives.next_token import shifted
-from semagram.training.optimisers import AdamW, Optimiser
+from semagram.training.optimisers import Muon, Optimiser
 from semagram.training.seeds import seed_network
 
 
@@ -57,7 +57,7 @@ def solve(
     network = model.build(task.vocabulary_size, layout, Visibility.CAUSAL)
     assert isinstance(network, nn.Module)
     geometry = Geometry.of(layout.positions(), Visibility.CAUSAL)
-    stepper = (optimiser or AdamW(rate=2e-3, weight_decay=0.01)).build(network)
+    stepper = (optimiser or Muon(rate=0.02, head_rate=0.004, adam_rate=0.01)).build(network)
     # Sequences to learn from and to be judged by come from different streams of numbers.
     learning = torch.Generator().manual_seed(2 * seed)
     held_out = task.sample(judged_on, torch.Generator().manual_seed(2 * seed + 1))
