@@ -1,9 +1,9 @@
 """Routed attention: cells choose where to look. A block of cells reads the few blocks that suit it best, no others.
 
 The canvas is cut into blocks of ``side`` x ``side`` cells (``side`` of a line). Head by head, a block I is compared
-with every block J by the mean of its queries and the mean of J's keys; the cells of I then attend to all cells of the best
-``blocks`` of them, its own always among these (bi-level routing attention, BiFormer, arXiv 2303.08810; the same choice
-from left to right is MoBA's, 2502.13189):
+with every block J by the mean of its queries and the mean of J's keys; the cells of I then attend to all cells of the
+best ``blocks`` of them, its own always among these (bi-level routing attention, BiFormer, arXiv 2303.08810; the same
+choice from left to right is MoBA's, 2502.13189):
 
     R_I = {I} and the largest of  mean(q_I) . mean(k_J)          y_i = sum_{j in R_I} softmax_j(q_i . k_j) v_j
 
