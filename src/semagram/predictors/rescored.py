@@ -66,7 +66,7 @@ class Rescored:
         return np.concatenate(parts)
 
     def _some(self, before: np.ndarray, behind: np.ndarray) -> np.ndarray:
-        v, m, most = self.trie, self.vocabulary_size, before.shape[0], self.orders[-1]
+        v, m, most = self.vocabulary_size, before.shape[0], self.orders[-1]
         # left[k]: the node of the k tokens before.
         left = [np.zeros(m, dtype=np.int64)]
         for k in range(1, most + 1):
