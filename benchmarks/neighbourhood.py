@@ -105,7 +105,9 @@ def main() -> None:
     for size in SIZES:
         seconds: dict[str, dict[int, float]] = {}
         for side in options.sides:
-            for name, rounds in alternate(contestants(side, size, options.dense_most), options.rounds, time.process_time).items():
+            for name, rounds in alternate(
+                contestants(side, size, options.dense_most), options.rounds, time.process_time
+            ).items():
                 seconds.setdefault(name, {})[side] = statistics.median(rounds)
                 print(f"window {size}  page {side:4}  {name:10}  {1000 * seconds[name][side]:9.1f} ms", flush=True)
         slopes = {name: exponent(by_side) for name, by_side in seconds.items() if len(by_side) > 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from semagram.cli import main
 from semagram.errors import UserError
 from semagram.layouts import Grid
 from semagram.training import train
@@ -78,6 +80,13 @@ def test_it_goes_on_better_than_it_would_begin(first: Path, tmp_path: Path) -> N
     assert gone_on < begun - 0.1
 
 
+def test_the_command_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--start", "runs/x", "--frozen", "embedding", "blocks", "--afresh", "head", "--print-config"]
+    assert main(["train", "book.txt", *words]) == 0
+    start = json.loads(capsys.readouterr().out)["training"]["start"]
+    assert start == {"run": "runs/x", "frozen": ["embedding", "blocks"], "afresh": ["head"]}
+
+
 def test_what_cannot_be_begun_with_is_refused(first: Path, tmp_path: Path) -> None:
     for start, told in (
         ({"frozen": ("nobody",)}, "no part is called 'nobody'"),
@@ -87,5 +96,7 @@ def test_what_cannot_be_begun_with_is_refused(first: Path, tmp_path: Path) -> No
             goes_on(first, tmp_path / str(len(told)), words(300), **start)
     with pytest.raises(UserError, match="not a finished run"):
         goes_on(tmp_path / "nowhere", tmp_path / "x", words(300))
+    with pytest.raises(UserError, match="there is none"):
+        main(["train", "book.txt", "--frozen", "head", "--print-config"])
     with pytest.raises(UserError, match="afresh and be frozen"):
         Start("run", frozen=("head.weight",), afresh=("head",))

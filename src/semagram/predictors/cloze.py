@@ -11,8 +11,8 @@ so that it can only learn what these lack. A log-linear mixture as in ``models/h
 The n-grams are counted on the beginning of the training text and asked about its end (``held_back``), which they have
 not read: the network is fitted there, then the n-grams are counted anew on all of it. Everything follows from (config,
 training ids) but the fitted weights, so those and the ids are what is saved. The answers are a pseudo-likelihood: they
-do not multiply to the probability of a text. Tested: against the exact cloze where the network has learnt nothing,
-normalised, blind to the hidden token, better than its parts, saved and loaded to the bit.
+do not multiply to the probability of a text. Tested: against the plain mixture where the network has learnt nothing,
+normalised, blind to the hidden token, better than that mixture, saved and loaded to the bit.
 """
 
 from __future__ import annotations
