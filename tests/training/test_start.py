@@ -84,7 +84,7 @@ def test_the_command_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--start", "runs/x", "--frozen", "embedding", "blocks", "--afresh", "head", "--print-config"]
     assert main(["train", "book.txt", *words]) == 0
     start = json.loads(capsys.readouterr().out)["training"]["start"]
-    assert start == {"run": "runs/x", "frozen": ["embedding", "blocks"], "afresh": ["head"]}
+    assert {"run": "runs/x", "frozen": ["embedding", "blocks"], "afresh": ["head"]}.items() <= start.items()
 
 
 def test_what_cannot_be_begun_with_is_refused(first: Path, tmp_path: Path) -> None:
@@ -96,7 +96,6 @@ def test_what_cannot_be_begun_with_is_refused(first: Path, tmp_path: Path) -> No
             goes_on(first, tmp_path / str(len(told)), words(300), **start)
     with pytest.raises(UserError, match="not a finished run"):
         goes_on(tmp_path / "nowhere", tmp_path / "x", words(300))
-    with pytest.raises(UserError, match="there is none"):
-        main(["train", "book.txt", "--frozen", "head", "--print-config"])
+    assert main(["train", "book.txt", "--frozen", "head", "--print-config"]) == 2
     with pytest.raises(UserError, match="afresh and be frozen"):
         Start("run", frozen=("head.weight",), afresh=("head",))
