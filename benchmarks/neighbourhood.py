@@ -1,6 +1,7 @@
 """Neighbourhood attention on a page: what it costs as the page grows, beside dense attention and the seed's package.
 
-    python -m benchmarks.neighbourhood [--rounds 5] [--sides 32 64 96 128] [--dense-most 128] [--peer FOLDER] [--out FOLDER]
+    python -m benchmarks.neighbourhood [--rounds 5] [--sides 32 64 96 128] [--dense-most 128] [--peer FOLDER]
+        [--out FOLDER]
 
 Forwards and backwards, one thread, contestants in turn. ``exponent`` is the slope of log time over log cells between
 the smallest and the largest page: 1 is linear. The peer (``nonlinear-transformer``, installed into FOLDER) is asked
