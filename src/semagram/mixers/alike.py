@@ -119,10 +119,11 @@ def groups(names: Tensor, share: float, keep: Tensor | None) -> tuple[Tensor, Te
     best, to = likeness.max(dim=2)
     order = best.sort(dim=1, descending=True, stable=True).indices
     among_all = torch.empty_like(order).scatter(1, order, torch.arange(n, device=order.device).expand(b, n))
-    merged = among_all < (kept.sum(dim=1, keepdim=True) * share).long()
+    merged = among_all < (kept.sum(dim=1, keepdim=True).double() * share).long()
     number = (~merged).long().cumsum(dim=1) - 1
     group = torch.where(merged, number.gather(1, to), number)
-    most = int(number[:, -1].max()) + 1
+    # Known without asking a tensor (that could not be compiled in one graph); with padding the most there may be.
+    most = n - int(n * share) if keep is None else n
     sizes = names.new_zeros(b, most).scatter_add(1, group, kept.to(names.dtype))
     return group, sizes
 

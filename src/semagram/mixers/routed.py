@@ -92,7 +92,9 @@ class Cut:
         kept = torch.ones(1, geometry.count, dtype=torch.bool, device=device)
         kept = kept if geometry.keep is None else geometry.keep
         there = torch.zeros(kept.shape[0], count * size, dtype=torch.bool, device=device).index_copy(1, home, kept)
-        return cls(home, count, size, there.unflatten(1, (count, size)), bool(there.all()))
+        # Told by plain numbers: a tensor that is asked for one could not be compiled in one graph.
+        full = geometry.keep is None and count * size == geometry.count
+        return cls(home, count, size, there.unflatten(1, (count, size)), full)
 
     def laid(self, x: Tensor) -> Tensor:
         """Slots ``(b, h, n, f)`` in their blocks ``(b, h, count, size, f)``; 0 where there is none."""
