@@ -9,10 +9,11 @@ so that it can only learn what these lack. A log-linear mixture as in ``models/h
 2002).
 
 The n-grams are counted on the beginning of the training text and asked about its end (``held_back``), which they have
-not read: the network is fitted there, then the n-grams are counted anew on all of it. Everything follows from (config,
-training ids) but the fitted weights, so those and the ids are what is saved. The answers are a pseudo-likelihood: they
-do not multiply to the probability of a text. Tested: against the plain mixture where the network has learnt nothing,
-normalised, blind to the hidden token, better than that mixture, saved and loaded to the bit.
+not read: the network is fitted there (and kept as it was when it knew the last tenth of those places best, which it is
+not fitted on), then the n-grams are counted anew on all of it. Everything but the fitted weights follows from (config,
+training ids), so those and the ids are what is saved. The answers are a pseudo-likelihood: they do not multiply to the
+probability of a text. Tested: against the plain mixture where the network has learnt nothing, normalised, blind to the
+hidden token, better than that mixture, saved and loaded to the bit.
 """
 
 from __future__ import annotations
