@@ -1,6 +1,7 @@
 """Neighbourhood attention on a page: what it costs as the page grows, beside dense attention and the seed's package.
 
-    python -m benchmarks.neighbourhood [--rounds 5] [--sides 32 64 96 128] [--peer FOLDER] [--out FOLDER]
+    python -m benchmarks.neighbourhood [--rounds 5] [--sides 32 64 96 128] [--dense-most 128] [--peer FOLDER]
+        [--out FOLDER]
 
 Forwards and backwards, one thread, contestants in turn. ``exponent`` is the slope of log time over log cells between
 the smallest and the largest page: 1 is linear. The peer (``nonlinear-transformer``, installed into FOLDER) is asked
@@ -30,10 +31,9 @@ from semagram.mixers.tiles import Tiling, tiled_attention
 from semagram.mixers.windows import Window, visible
 
 HEADS, WIDTH, SIZES = 4, 64, (3, 7)
-DENSE_MOST = 64
 
 
-def contestants(side: int, size: int) -> dict[str, Callable[[], None]]:
+def contestants(side: int, size: int, dense_most: int) -> dict[str, Callable[[], None]]:
     """Both ways on one page."""
     window = Window((size, size), 1, (False, False), True)
     geometry = Geometry.of(Grid(side, side).positions(), Visibility.FULL)
@@ -45,7 +45,7 @@ def contestants(side: int, size: int) -> dict[str, Callable[[], None]]:
         tiled_attention(q, k, v, tiling, WIDTH**-0.5).sum().backward()
 
     found = {"tiles": tiles}
-    if side <= DENSE_MOST:
+    if side <= dense_most:
         mask = visible(geometry, window)
 
         def dense() -> None:
@@ -96,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sides", type=int, nargs="+", default=[32, 64, 96, 128])
+    parser.add_argument("--dense-most", type=int, default=128, help="largest page of dense attention (2 GB at 128)")
     parser.add_argument("--peer", type=Path, default=None)
     parser.add_argument("--peer-sides", type=int, nargs="+", default=[10, 20, 32])
     parser.add_argument("--out", type=Path, default=None)
@@ -105,12 +106,16 @@ def main() -> None:
     for size in SIZES:
         seconds: dict[str, dict[int, float]] = {}
         for side in options.sides:
-            for name, rounds in alternate(contestants(side, size), options.rounds, time.process_time).items():
+            for name, rounds in alternate(
+                contestants(side, size, options.dense_most), options.rounds, time.process_time
+            ).items():
                 seconds.setdefault(name, {})[side] = statistics.median(rounds)
                 print(f"window {size}  page {side:4}  {name:10}  {1000 * seconds[name][side]:9.1f} ms", flush=True)
         slopes = {name: exponent(by_side) for name, by_side in seconds.items() if len(by_side) > 1}
         print(f"window {size}  exponents {', '.join(f'{n} {s:.2f}' for n, s in slopes.items())}")
-        told[f"window {size}"] = {"seconds": seconds, "exponents": slopes}
+        ratios = {side: dense / seconds["tiles"][side] for side, dense in seconds.get("dense mask", {}).items()}
+        print(f"window {size}  dense over tiles {', '.join(f'{side}: {ratio:.1f}' for side, ratio in ratios.items())}")
+        told[f"window {size}"] = {"seconds": seconds, "exponents": slopes, "dense over tiles": ratios}
     if options.peer is not None:
         told["peer"] = peer(options.peer, options.peer_sides, min(options.rounds, 3))
         print(json.dumps(told["peer"], indent=1))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,3 +54,17 @@ def matrix_rate(size: int = 1024, rounds: int = 7) -> float:
     out = torch.empty(size, size)
     seconds = alternate({"product": lambda: torch.mm(a, b, out=out)}, rounds)["product"]
     return 2 * size**3 / sorted(seconds)[rounds // 2] / 1e9
+
+
+def appended(path: Path, key: dict[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The line of ``path`` (JSON lines) that begins with ``key``; if there is none, what ``run`` tells, appended."""
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if all(row.get(name) == value for name, value in key.items()):
+                return row
+    row = key | run()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    return row

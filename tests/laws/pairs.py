@@ -16,6 +16,7 @@ from semagram.errors import UserError
 from semagram.feedforward import MLP, DynamicTanh, Experts, Gated, LayerNorm, Piecewise, RMSNorm, ScaleNorm
 from semagram.layouts import Sequence, Visibility
 from semagram.mixers import (
+    AdaptiveSpan,
     ALiBi,
     Attention,
     BucketedBias,
@@ -63,7 +64,14 @@ ATTENTION: Places = {
     "sharpness": [8.0, None],
     "gains": ["none", "both"],
     "input_bias": [False, True],
-    "bias": [None, ALiBi(), BucketedBias(6, 5), DynamicBias(4, 1), UntiedBias(4, 10.0, reset=True)],
+    "bias": [
+        None,
+        ALiBi(),
+        BucketedBias(6, 5),
+        DynamicBias(4, 1),
+        UntiedBias(4, 10.0, reset=True),
+        AdaptiveSpan(0.5, 3.0),
+    ],
     "forgetting": [None, Forgetting(1.0)],
     "score_cap": [None, 2.0],
     "reach": [Everything(), Window(3), Window(3, dilation=2)],

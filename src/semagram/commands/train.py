@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 import tyro
 
 from semagram.commands.options import exchange_parts, parse
+from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.lab import recipes
 from semagram.training.budget import Budget
+from semagram.training.start import Start
 
 Inline = tyro.conf.arg(name="")
 
@@ -29,6 +31,12 @@ class Train:
     """When to stop: 30s, 5m, 2000steps, 1.5Mtokens; none: the recipe's."""
     out: Path | None = None
     """Folder of the run; none: the next free runs/NAME."""
+    start: str | None = None
+    """Folder of a finished run to begin with: another text, page size or head; none: the recipe's."""
+    frozen: tuple[str, ...] = ()
+    """Parts of it that stay as they are, e.g. embedding blocks."""
+    afresh: tuple[str, ...] = ()
+    """Parts of it that begin afresh, e.g. head."""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Go on with an interrupted run (the one in --out, or the latest)."""
     logger: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
@@ -77,6 +85,11 @@ def resolved(options: Train) -> Experiment:
         experiment = replace(experiment, text=options.sources)
     if options.budget is not None:
         experiment = replace(experiment, training=replace(experiment.training, budget=Budget.parse(options.budget)))
+    if options.start is not None:
+        start = Start(options.start, options.frozen, options.afresh)
+        experiment = replace(experiment, training=replace(experiment.training, start=start))
+    elif options.frozen or options.afresh:
+        raise UserError("--frozen and --afresh are about the run that --start names, and there is none.")
     return experiment
 
 

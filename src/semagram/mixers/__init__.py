@@ -1,6 +1,8 @@
 """HOW positions exchange information: modules from (b, n, d) to (b, n, d) that see no more than allowed."""
 
+from semagram.mixers.alike import Alike
 from semagram.mixers.attention import Attention, Bias
+from semagram.mixers.attention_parts.adaptive_span import AdaptiveSpan
 from semagram.mixers.attention_parts.alibi import ALiBi
 from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
@@ -22,6 +24,7 @@ from semagram.mixers.neighbourhood import Neighbourhood
 from semagram.mixers.parallel import Parallel
 from semagram.mixers.rotary import NoPositions, Rotary
 from semagram.mixers.rotary_scaling import Interpolation, Llama3, NTKAware, Scaling, YaRN
+from semagram.mixers.routed import Routed
 from semagram.mixers.segments import Segments
 from semagram.mixers.selective_scan import SelectiveScan
 from semagram.mixers.sparse_convolution import SparseConvolution
@@ -44,10 +47,14 @@ Mixer = (
     | Neighbourhood
     | Landmarks
     | Parallel
+    | Routed
+    | Alike
 )
 
 __all__ = [
     "ALiBi",
+    "AdaptiveSpan",
+    "Alike",
     "Attention",
     "Bias",
     "BucketedBias",
@@ -73,6 +80,7 @@ __all__ = [
     "Parallel",
     "Reach",
     "Rotary",
+    "Routed",
     "Scaling",
     "Segments",
     "SelectiveScan",

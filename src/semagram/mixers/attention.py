@@ -22,6 +22,7 @@ from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.attention_parts import kernel
+from semagram.mixers.attention_parts.adaptive_span import AdaptiveSpan
 from semagram.mixers.attention_parts.alibi import ALiBi
 from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
@@ -40,7 +41,7 @@ from semagram.mixers.attention_parts.weights import Softmax, Weights
 from semagram.mixers.rotary import NoPositions, Rotary, head_tables, rotate_first
 from semagram.mixers.single import Single
 
-Bias = ALiBi | BucketedBias | DynamicBias | UntiedBias
+Bias = ALiBi | BucketedBias | DynamicBias | UntiedBias | AdaptiveSpan
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import MLP, Feedforward, Norm, RMSNorm
+from semagram.feedforward.auxiliary import take_auxiliary_losses
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import Attention, Landmarks, Neighbourhood
+from semagram.mixers import Alike, Attention, Landmarks, Neighbourhood, Routed
 from semagram.models.demands import refuse_conditioned
 from semagram.models.merging import Merging
 
@@ -34,7 +35,7 @@ INNER_SCALE = 0.6
 class Whole:
     """Global blocks: the last of the trunk, and every so many-th before it."""
 
-    attention: Attention | Landmarks = field(default_factory=Attention)
+    attention: Attention | Landmarks | Routed | Alike = field(default_factory=Attention)
     """How a cell looks at the whole page."""
     every: int = 2
     """Blocks from one global block to the next."""
@@ -133,7 +134,7 @@ class PageState:
 class PageBlock(nn.Module):
     """x + mixer(norm(x)), then x + feedforward(norm(x))."""
 
-    def __init__(self, config: Page, mixer: Neighbourhood | Attention | Landmarks) -> None:
+    def __init__(self, config: Page, mixer: Neighbourhood | Attention | Landmarks | Routed | Alike) -> None:
         super().__init__()
         self.mixer_norm = config.norm.build(config.width)
         self.mixer = mixer.build(config.width)
@@ -233,6 +234,10 @@ class PageNetwork(nn.Module):
                 x = block.step(x, part, mixer)  # type: ignore[operator]
         state.length += inputs.shape[1]
         return self.logits(self.norm(x))
+
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """See ``Network``."""
+        return take_auxiliary_losses(self)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The head: ``(..., d) -> (..., v)``."""

@@ -28,6 +28,7 @@ from semagram.training.loggers import Logger, LoggerName, open_logger
 from semagram.training.prior import PRIOR, Prior, save_experts
 from semagram.training.progress import Moment, Watcher
 from semagram.training.records import Logs, RunFolder
+from semagram.training.start import begin_from
 from semagram.training.state import Progress, Result
 from semagram.training.step import Diverged, TrainingStep
 from semagram.training.tokenised import TokenisedText
@@ -70,6 +71,8 @@ class Run:
         torch.manual_seed(experiment.seed)
         v, visibility = text.tokenizer.vocabulary_size, experiment.objective.visibility
         network = experiment.model.build(v, layout, visibility)
+        if settings.start is not None:
+            begin_from(settings.start, network, text.tokenizer, watch.notice)
         geometry = Geometry.of(layout.positions(), visibility).to(fabric.device)
         faster: Any = torch.compile(network) if settings.compile else network
         self._step = TrainingStep(

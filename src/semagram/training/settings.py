@@ -8,6 +8,7 @@ from typing import Literal
 from semagram.errors import UserError
 from semagram.training.budget import Budget
 from semagram.training.optimisers import Muon, Optimiser
+from semagram.training.start import Start
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Training:
     """Use torch.compile (a minute of waiting; on a CPU it seldom pays)."""
     threads: int | None = None
     """CPU threads; none: torch's own choice. Part of what makes two runs equal to the bit."""
+    start: Start | None = None
+    """Begin with what another run has learnt, and keep parts of it as they are; none: begin afresh."""
 
     def __post_init__(self) -> None:
         for name in ("batch", "accumulate"):

@@ -2,7 +2,8 @@
 
 A model that writes from left to right answers by Bayes: every candidate is put in, and the text behind is scored
 after it, p(x | both sides) ~ p(x | before) p(behind | before, x), over as many tokens as are asked for. For an n-gram
-of order k the k tokens behind are all that depend on x, so the answer is exact. A masked model is simply asked.
+of order k the k tokens behind are all that depend on x, so the answer is exact. A masked model is simply asked, and so
+is a ``ClozeModel``, which is made for nothing else.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import numpy as np
 import torch
 
 from semagram.errors import UserError
+from semagram.predictors.cloze import ClozeModel
 from semagram.predictors.contract import Predictor
 from semagram.verbs.filling.any_order import opened_around, window_of
 from semagram.verbs.windows import has_pages
 
 
 @torch.inference_mode()
-def cloze(predictor: Predictor, ids: np.ndarray, place: int, *, before: int = 64, behind: int = 16) -> np.ndarray:
+def cloze(
+    predictor: Predictor | ClozeModel, ids: np.ndarray, place: int, *, before: int = 64, behind: int = 16
+) -> np.ndarray:
     """Log-probabilities ``(v,)`` of the token at ``place`` of ``ids (n,)``, given all the others.
 
     before, behind: tokens on each side that a left-to-right model reads (a masked one reads its canvas). ``UserError``
@@ -26,6 +30,8 @@ def cloze(predictor: Predictor, ids: np.ndarray, place: int, *, before: int = 64
     if not 0 <= place < len(ids):
         raise UserError(f"the place must be from 0 to {len(ids) - 1}, got {place}.")
     ids = np.asarray(ids, dtype=np.int64)
+    if isinstance(predictor, ClozeModel):
+        return predictor.log_probs(ids, np.array([place]))[0]
     return _bayes(predictor, ids, place, before, behind) if predictor.fixed_order else _asked(predictor, ids, place)
 
 

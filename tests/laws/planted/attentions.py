@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from laws.planted import network_changes as net
-from laws.planted.networks import PEEK, STEP, Planted, case, learning
-from semagram.layouts import Sequence, Visibility
+from laws.planted.networks import COMPANY, PAD, PEEK, STEP, Planted, case, learning
+from semagram.layouts import Grid, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import (
+    AdaptiveSpan,
     ALiBi,
+    Alike,
     Attention,
     BucketedBias,
     Forgetting,
@@ -21,13 +23,17 @@ from semagram.mixers import (
     Memory,
     OutputGate,
     Parallel,
+    Routed,
     Softmax,
     TalkingHeads,
     TokenShift,
     UntiedBias,
     Window,
+    alike,
+    routed,
 )
 from semagram.mixers.attention_parts import open_scores
+from semagram.mixers.attention_parts.adaptive_span import AdaptiveSpanBias
 from semagram.mixers.attention_parts.forgetting import ForgettingGate
 from semagram.mixers.attention_parts.output_gate import OutputGateLayer
 from semagram.mixers.attention_parts.sinks import LearnedSinkColumns, MemoryColumns
@@ -143,10 +149,54 @@ def gate_by_neighbour(sound: Any) -> Any:
     return lambda self, mixed, x: sound(self, mixed, x.roll(-1, dims=1))
 
 
+def kept_in_blocks(sound: Any) -> Any:
+    """Blocks are cut as if no slot were padding."""
+    return lambda geometry, side: sound(Geometry(geometry.coords, geometry.order, geometry.visibility), side)
+
+
+def kept_in_groups(sound: Any) -> Any:
+    """Padding is merged as if it were text."""
+    return lambda names, share, keep: sound(names, share, None)
+
+
+def grouped_by_the_batch(sound: Any) -> Any:
+    """All rows are merged alike."""
+    return lambda names, share, keep: sound(names.mean(dim=0, keepdim=True).expand_as(names), share, keep)
+
+
+def span_detached(sound: Any) -> Any:
+    """A window that does not learn its size."""
+    return lambda self, distance, causal: sound(self, distance, causal).detach()
+
+
 LINE = Sequence(40)
 NEAR = Attention(reach=Window(4))
 
 FAULTS: list[Planted] = [
+    Planted(
+        "padding in routed blocks",
+        PAD,
+        lambda patch: patch.setattr(routed.Cut, "of", staticmethod(kept_in_blocks(routed.Cut.of))),
+        case(Visibility.FULL, Grid(3, 4), mixer=Routed(side=2, blocks=2)),
+    ),
+    Planted(
+        "padding in groups",
+        PAD,
+        net.replacing(alike, "groups", kept_in_groups),
+        case(Visibility.FULL, mixer=Alike(share=0.4)),
+    ),
+    Planted(
+        "groups of the whole batch",
+        COMPANY,
+        net.replacing(alike, "groups", grouped_by_the_batch),
+        case(Visibility.FULL, mixer=Alike(share=0.4)),
+    ),
+    Planted(
+        "a span that does not learn",
+        learning.LEARNS,
+        net.replacing(AdaptiveSpanBias, "forward", span_detached),
+        case(mixer=Attention(bias=AdaptiveSpan(0.5, 3.0))),
+    ),
     Planted("a ring too small", STEP, net.replacing(WindowState, "__init__", span_less_one), case(mixer=NEAR)),
     Planted(
         "a ring read out of order",
