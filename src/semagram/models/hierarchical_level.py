@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
 from semagram.feedforward import Norm
@@ -178,6 +179,37 @@ class BlockState:
         self.count = 0
 
 
+def halved(x: Tensor, kept: int, phases: int) -> Tensor:
+    """The definition: ``x (b, m, d)`` whose features from ``kept`` on are those of ``phases`` elements before."""
+    before = F.pad(x[..., kept:], (0, 0, phases, 0))[:, : x.shape[1]]
+    return torch.cat([x[..., :kept], before], dim=-1)
+
+
+class _Halved(torch.autograd.Function):
+    """``halved`` and its gradient, each in one pass over the memory."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kept: int, phases: int) -> Tensor:  # type: ignore[no-untyped-def, override]
+        """A copy in two parts."""
+        ctx.sizes = (kept, phases)
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        out[..., :kept] = x[..., :kept]
+        out[:, :phases, kept:] = 0.0
+        out[:, phases:, kept:] = x[:, : max(0, x.shape[1] - phases), kept:]
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def, override]
+        """The same, the other way."""
+        kept, phases = ctx.sizes
+        dx, stays = torch.empty_like(dy), max(0, dy.shape[1] - phases)
+        dx[..., :kept] = dy[..., :kept]
+        dx[:, :stays, kept:] = dy[:, phases:, kept:]
+        dx[:, stays:, kept:] = 0.0
+        return dx, None, None
+
+
 class LevelBlock(nn.Module):
     """See the module. ``attention`` none: only the shift looks back; ``lent``: it belongs to another block.
 
@@ -261,8 +293,9 @@ class LevelBlock(nn.Module):
         if not self.halves:
             return x
         kept = x.shape[-1] - self.halves
-        before = F.pad(x[..., kept:], (0, 0, self.phases, 0))[:, : x.shape[1]]
-        return torch.cat([x[..., :kept], before], dim=-1)
+        if torch.compiler.is_compiling():
+            return halved(x, kept, self.phases)
+        return _Halved.apply(x, kept, self.phases)  # type: ignore[return-value]
 
     def _halved_one(self, x: Tensor, store: Tensor, place: int) -> Tensor:
         if not self.halves:
