@@ -125,7 +125,7 @@ def writing(network: Any, tokens: int) -> Callable[[], None]:
 
 
 WRITTEN = 64
-"""Tokens that we write behind the prompt; the package writes ``ITS`` and is judged by the token: each costs it the same."""
+"""Tokens that we write behind the prompt; the package writes ``ITS``: each costs it the same."""
 ITS = 2
 
 

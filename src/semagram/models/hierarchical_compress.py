@@ -172,7 +172,7 @@ def of_slices(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
     return hidden
 
 
-class _Windows(torch.autograd.Function):
+class Windows(torch.autograd.Function):
     """``(b, n, d) -> (b, m, c d)``: windows of ``c`` slots, ``s`` apart; the way back adds in place."""
 
     @staticmethod
@@ -211,7 +211,7 @@ class _Convolved(nn.Module):
         if s == c:
             hidden = self.inward(x[:, : elements * c].unflatten(1, (elements, c)).flatten(2))
         elif c <= MOST_COPIES * s and not torch.compiler.is_compiling():
-            hidden = F.linear(_Windows.apply(x, c, s), self.inward.weight, self.inward.bias)  # type: ignore[arg-type]
+            hidden = F.linear(Windows.apply(x, c, s), self.inward.weight, self.inward.bias)  # type: ignore[arg-type]
         else:
             hidden = of_slices(x, self.inward.weight, self.inward.bias, s)
         return self.outward(F.silu(hidden))

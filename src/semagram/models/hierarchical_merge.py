@@ -10,8 +10,8 @@ ended at or before t.
 | LookUp (its own file) | attention from x_r over the last elements of every other level | cross-attention |
 | Separable | W (depthwise causal convolution over tokens of norm([x_0; x_1; ...])) | its first version (April 2023) |
 
-Tested against loops over tokens; Concatenate against the installed package. Where its norm is RMSNorm nothing is put side
-by side: every level is multiplied at its own pace (``normed_product``, compared with the definition).
+Tested against loops over tokens; Concatenate against the installed package. Where its norm is RMSNorm no level
+is repeated and nothing put side by side (``hierarchical_product.py``).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
 from semagram.feedforward import Norm
 from semagram.feedforward.norms import RMSNormLayer
 from semagram.mixers.convolution import shifted_sum
 from semagram.models.hierarchical_level import Level
+from semagram.models.hierarchical_product import NormedProduct
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _Concatenated(_Joined):
             slow = stride % self.pace == 0
             own.append(x if slow else at_slots(x, stride, self.pace, count))
             times.append(stride // self.pace if slow else 1)
-        return _NormedProduct.apply(weight, self.inward.bias, norm.epsilon, count, times, *own)  # type: ignore[return-value]
+        return NormedProduct.apply(weight, self.inward.bias, norm.epsilon, count, times, *own)  # type: ignore[return-value]
 
     def flops(self, args: tuple[Any, ...]) -> int:
         """Of a call, beside those of the modules that it calls: where levels are multiplied at their own pace."""
@@ -170,74 +170,6 @@ class _Concatenated(_Joined):
             return list(state.latest)
         joined = self.norm(torch.cat(state.latest, dim=-1))
         return self.added(state.latest, self.outward(F.silu(self.inward(joined))), due)
-
-
-def _add_repeated(into: Tensor, x: Tensor, times: int) -> None:
-    """``into (b, n, .) += x (b, m, .)``, each element of which stands for ``times`` slots."""
-    count, whole = into.shape[1], into.shape[1] // times
-    if whole:
-        into[:, : whole * times].unflatten(1, (whole, times)).add_(x[:, :whole, None])
-    if whole * times < count:
-        into[:, whole * times :].add_(x[:, whole : whole + 1])
-
-
-def _summed(x: Tensor, times: int) -> Tensor:
-    """The way back, ``(b, n, .) -> (b, ceil(n / times), .)``."""
-    if times == 1:
-        return x
-    return F.pad(x, (0, 0, 0, -x.shape[1] % times)).unflatten(1, (-1, times)).sum(dim=2)
-
-
-class _NormedProduct(torch.autograd.Function):
-    """h = r (sum over levels of x_l W_l^T) + bias, r = 1 / rms of all levels' features at a slot.
-
-    Every level is multiplied at its own pace and repeated afterwards, ``times[l]`` slots an element. With dz = r dh and
-    e = -r^3 sum(dh z) / D: dx_l = dz W_l + e x_l, both summed over the slots that the element stands for.
-    """
-
-    @staticmethod
-    def forward(  # type: ignore[no-untyped-def, override]
-        ctx, weight: Tensor, bias: Tensor, epsilon: float, count: int, times: list[int], *levels: Tensor
-    ) -> Tensor:
-        """``weight (hidden, D)``, levels ``(b, m_l, d_l) -> (b, count, hidden)``."""
-        batch, width = levels[0].shape[0], weight.shape[1]
-        z = weight.new_zeros(batch, count, weight.shape[0])
-        squares = weight.new_zeros(batch, count, 1)
-        parts = weight.split([x.shape[2] for x in levels], dim=1)
-        for x, part, k in zip(levels, parts, times, strict=True):
-            _add_repeated(z, x @ part.t(), k)
-            _add_repeated(squares, torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_(), k)
-        r = squares.mul_(1.0 / width).add_(epsilon).rsqrt_()
-        ctx.save_for_backward(weight, z, r, *levels)
-        ctx.times = times
-        return torch.addcmul(bias, z, r)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, dh: Tensor):  # type: ignore[no-untyped-def, override]
-        """See the class."""
-        weight, z, r, *levels = ctx.saved_tensors
-        e = torch.linalg.vecdot(dh, z).unsqueeze(-1).mul_(r**3).mul_(-1.0 / weight.shape[1])
-        dz, dweight = dh * r, torch.empty_like(weight)
-        widths = [x.shape[2] for x in levels]
-        given = []
-        for x, part, into, k in zip(
-            levels, weight.split(widths, dim=1), dweight.split(widths, dim=1), ctx.times, strict=True
-        ):
-            own, mine = _summed(dz, k), _summed(e, k)
-            read = x[:, : own.shape[1]]
-            torch.mm(own.flatten(0, 1).t(), read.flatten(0, 1), out=into)
-            found = (own @ part).addcmul_(read, mine)
-            given.append(F.pad(found, (0, 0, 0, x.shape[1] - found.shape[1])) if found.shape != x.shape else found)
-        return dweight, dh.sum(dim=(0, 1)), None, None, None, *given
-
-
-def normed_product(weight: Tensor, bias: Tensor, epsilon: float, levels: list[Tensor], times: list[int]) -> Tensor:
-    """The definition: levels repeated, side by side, normalised, multiplied."""
-    count = levels[0].shape[1] * times[0]
-    shown = [x.repeat_interleave(k, dim=1)[:, :count] for x, k in zip(levels, times, strict=True)]
-    joined = torch.cat(shown, dim=-1)
-    return F.linear(F.rms_norm(joined, joined.shape[-1:], None, epsilon), weight, bias)
 
 
 class _Separated(_Joined):
