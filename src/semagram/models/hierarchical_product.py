@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def _add_repeated(into: Tensor, x: Tensor, times: int) -> None:
+def add_repeated(into: Tensor, x: Tensor, times: int) -> None:
     """``into (b, n, .) += x (b, m, .)``, each element of which stands for ``times`` slots."""
     count, whole = into.shape[1], into.shape[1] // times
     if whole:
@@ -47,8 +47,8 @@ class NormedProduct(torch.autograd.Function):
         squares = weight.new_zeros(batch, count, 1)
         parts = weight.split([x.shape[2] for x in levels], dim=1)
         for x, part, k in zip(levels, parts, times, strict=True):
-            _add_repeated(z, x @ part.t(), k)
-            _add_repeated(squares, torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_(), k)
+            add_repeated(z, x @ part.t(), k)
+            add_repeated(squares, torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_(), k)
         r = squares.mul_(1.0 / width).add_(epsilon).rsqrt_()
         ctx.save_for_backward(weight, z, r, *levels)
         ctx.times = times

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers.attention import AttentionMixer
+from semagram.mixers.attention_parts.reach import Window
 from semagram.mixers.phased import PhasedAttention
 
 
@@ -112,6 +113,10 @@ def operations(module: nn.Module, args: tuple[Any, ...], out: Any) -> int:
     if isinstance(module, AttentionMixer):
         batch, n = args[0].shape[:2]
         pairs = n * (n + 1) // 2 if args[1].causal else n * n
+        reach = module.open.reach
+        if isinstance(reach, Window):
+            behind = looks(n, reach.size - 1, reach.dilation)
+            pairs = behind if args[1].causal else 2 * behind - n
         return 4 * batch * pairs * module.heads * module.head_width
     if isinstance(module, PhasedAttention):
         batch, n = args[0].shape[:2]
