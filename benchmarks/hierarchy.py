@@ -184,8 +184,10 @@ def main() -> None:
     asked.set_defaults(run=speed)
     hierarchy_quality.add_arguments(commands.add_parser("quality"))
     hierarchy_long.add_arguments(commands.add_parser("long"))
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="on one line")
     args = parser.parse_args()
-    print(json.dumps(args.run(args), indent=2))
+    print(json.dumps(args.run(args), indent=None if args.json else 2))
 
 
 if __name__ == "__main__":
