@@ -833,6 +833,7 @@ def _levels_unfit(given: dict[str, Any]) -> bool:
     return (
         bool(given.get("pooled") and given.get("predicting"))
         or bool(given.get("shared_attention") and len({level.width for level in levels}) > 1)
+        or bool(given.get("shared_attention") and any(level.recurrence is not None for level in levels))
         or (not given.get("half_shift", True) and any(level.window == "none" for level in levels))
     )
 

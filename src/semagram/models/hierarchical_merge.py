@@ -142,7 +142,7 @@ class _Concatenated(_Joined):
     def _inside(self, levels: list[Tensor], slots: int) -> Tensor:
         """``inward(joined(levels))``, ``(b, ., hidden)``."""
         norm = self.norm
-        # Mixed precision chooses a kind of number for each operation, which a product with a way back of its own evades.
+        # Mixed precision chooses a kind of number for each operation; a product with a way back of its own evades it.
         mixed = torch.is_autocast_enabled(levels[0].device.type)
         if not isinstance(norm, RMSNormLayer) or mixed or torch.compiler.is_compiling():
             return self.inward(self.joined(levels, slots))
