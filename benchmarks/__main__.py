@@ -29,7 +29,7 @@ SPEED = {
     "window": (),
     "piecewise": (),
     "state_space": (),
-    "hierarchy": ("speed",),
+    "hierarchy": ("speed", "--share", "4"),  # at full width one step of the package takes minutes
 }
 """Modules of this folder that take ``--json`` and print one object, with the words that they are started with."""
 

@@ -18,6 +18,7 @@ from semagram.cli import main
 from semagram.errors import UserError
 from semagram.lab import comparison_run
 from semagram.lab.compare import ComparedText, compare, run
+from semagram.lab.comparison_budgets import flops_a_token
 from semagram.lab.comparison_contestants import Counting, FromRecipe, find, folder_name
 from semagram.lab.comparison_table import table_of
 from semagram.training.budget import Budget
@@ -306,3 +307,16 @@ def test_a_table_without_results_is_still_a_table(recipe, tmp_path):
     found = compare("ngram", out=tmp_path / "out", text=[str(tmp_path / "text.txt")]) if recipe("one") else None
     assert found is not None and found.equal.startswith("Nothing was trained")
     assert table_of(found.rows, []).kinds == ("nll",)
+
+
+def test_equal_operations(recipe, text, tmp_path):
+    """A deeper network trains on fewer tokens, so that both cost the same; seconds cannot be made equal beforehand."""
+    one, two, out = recipe("one"), recipe("two", depth=3), tmp_path / "out"
+    found = compare(one, two, seeds=1, out=out, equal="flops")
+    tokens = {row.name: row.mean("tokens") for row in found.rows}
+    cost = {name: flops_a_token(c, found.text) for name, c in ((c.name, c) for c in find([one, two])[:2])}
+    assert 1.5 < cost["two"] / cost["one"] < 3 and tokens["one"] == 4 * 4 * 16
+    assert abs(tokens["two"] * cost["two"] / (tokens["one"] * cost["one"]) - 1) < 0.5  # whole steps of 64 tokens
+    assert "operations (one 256 tokens, two" in found.equal and "--equal" in found.command
+    with pytest.raises(UserError, match="steps or tokens"):
+        compare(one, two, seeds=1, out=tmp_path / "other", budget="3s", equal="flops")

@@ -482,12 +482,14 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Stage, "window"): (2, "element"),
     (AfterSpaces, "ids"): ((1,), (0, 1)),
     (Surprise, "threshold"): (10.0,),
+    (Level, "recurrence"): (StateSpace(2, state=4), SelectiveScan(state=4)),
     (Hierarchical, "width"): (24,),
     (Hierarchical, "depth"): (1, 3),
     (Hierarchical, "levels"): (
         (Level(width=WIDTH, window=2), Level(factor=2, width=12, heads=2), Level(factor=4, stride=4, width=WIDTH)),
         (Level(width=WIDTH, window="none"), Level(factor=4, width=WIDTH, window="full")),
         (Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH, window="full")),
+        (Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH, recurrence=StateSpace(2, state=4))),
     ),
     (Hierarchical, "predicting"): (1,),
     (Hierarchical, "into"): ("all", (0, 1)),
@@ -825,6 +827,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LookUp, {"last": 0}, "at least 1"),
     (Separable, {"kernel": 0}, "at least 1"),
     (NextLatent, {"weight": 0.0}, "above 0"),
+    (NextLatent, {"rollouts": 0}, "at least 1"),
     (Stage, {"width": 10}, "even width"),
     (Stage, {"before": -1}, "at least 0"),
     (Stage, {"window": 0}, "at least 1"),
@@ -869,6 +872,7 @@ def _levels_unfit(given: dict[str, Any]) -> bool:
     return (
         bool(given.get("pooled") and given.get("predicting"))
         or bool(given.get("shared_attention") and len({level.width for level in levels}) > 1)
+        or bool(given.get("shared_attention") and any(level.recurrence is not None for level in levels))
         or (not given.get("half_shift", True) and any(level.window == "none" for level in levels))
     )
 

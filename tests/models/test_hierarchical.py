@@ -23,8 +23,16 @@ from semagram.experiment import Experiment
 from semagram.feedforward import LayerNorm
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
-from semagram.mixers import phased
-from semagram.models import Hierarchical, Level, Model, Transformer
+from semagram.mixers import SelectiveScan, StateSpace, phased
+from semagram.models import (
+    Hierarchical,
+    Level,
+    Model,
+    Transformer,
+    hierarchical_compress,
+    hierarchical_product,
+    hierarchical_shift,
+)
 from semagram.models.hierarchical import Merge
 from semagram.models.hierarchical_compress import AttendBack, Compress, Convolve, Pyramid
 from semagram.models.hierarchical_level import LevelPositions, Line
@@ -37,6 +45,7 @@ from semagram.models.hierarchical_losses import (
     health,
 )
 from semagram.models.hierarchical_merge import GatedAdd
+from semagram.models.hierarchical_recurrent import PhasedRecurrence
 from semagram.models.summary import summary
 from semagram.objectives import Masked
 from semagram.predictors import CausalPredictor, Unmasking
@@ -126,6 +135,73 @@ def test_windowed_attention_is_its_reference(b: int, h: int, n: int, window: int
         out.backward(torch.randn(out.shape))
         told.append([out.detach(), q.grad, k.grad, v.grad])
     assert all(close(a, b, 2e-5) for a, b in zip(*told, strict=True))
+
+
+def told(function: Any, *given: Tensor) -> list[Tensor]:
+    """Values and gradients."""
+    out = function(*given)
+    return [out.detach(), *torch.autograd.grad(out.cos().sum(), given)]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 13])
+def test_levels_need_not_stand_side_by_side(count: int) -> None:
+    """The merge's product beside its definition, at the levels' own paces."""
+    torch.manual_seed(0)
+    times = [1, 2, 8]
+    sizes = [(5, 12), (5,), *((2, -(-count // k), d) for k, d in zip(times, (3, 4, 5), strict=True))]
+    given = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+    fast = told(lambda w, b, *x: hierarchical_product.NormedProduct.apply(w, b, 1e-6, count, times, *x), *given)
+    slow = told(lambda w, b, *x: hierarchical_product.reference(w, b, 1e-6, list(x), times), *given)
+    assert all(close(a, b, 1e-10) for a, b in zip(fast, slow, strict=True))
+
+
+@pytest.mark.parametrize(("m", "phases"), [(1, 1), (5, 2), (3, 4)])
+def test_the_shift_in_one_pass(m: int, phases: int) -> None:
+    x = torch.randn(2, m, 5, requires_grad=True)
+    fast, slow = (
+        told(lambda x, f=f: f(x, 3, phases), x) for f in (hierarchical_shift.halved, hierarchical_shift.reference)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(fast, slow, strict=True))
+
+
+@pytest.mark.parametrize(("n", "c", "s"), [(9, 4, 1), (9, 4, 2), (4, 4, 2), (12, 6, 3)])
+def test_windows_as_one_product(n: int, c: int, s: int) -> None:
+    sizes = [(2, n, 3), (5, 3 * c), (5,)]
+    given = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+    fast = told(lambda x, w, b: F.linear(hierarchical_compress.Windows.apply(x, c, s), w, b), *given)
+    slow = told(lambda x, w, b: hierarchical_compress.of_slices(x, w, b, s), *given)
+    assert all(close(a, b, 1e-10) for a, b in zip(fast, slow, strict=True))
+
+
+@pytest.mark.parametrize("config", [StateSpace(2, state=3), SelectiveScan(state=3)], ids=lambda c: type(c).__name__)
+def test_a_recurrence_reads_each_phase_as_a_line(config: Any) -> None:
+    """Beside the mixer on every phase by hand; and in steps, the first elements at once."""
+    torch.manual_seed(0)
+    made: Any = PhasedRecurrence(config, 8)
+    x = torch.randn(2, 11, 8)
+    for phases in (1, 4):
+        by_hand = torch.empty_like(x)
+        for phase in range(phases):
+            own = x[:, phase::phases]
+            by_hand[:, phase::phases] = made.mixer(own, geometry(own.shape[1]))
+        assert close(made(x, phases), by_hand, 1e-5)
+        states = made.new_states(2, phases, 3)
+        parts = [made(x[:, :6], phases, states)]
+        parts += [made.step(x[:, m : m + 1], states[m % phases]) for m in range(6, 11)]
+        assert close(torch.cat(parts, dim=1), by_hand, 1e-5)
+
+
+def test_levels_may_be_recurrent() -> None:
+    """State of one size, however long the text; and windows, positions and heads are refused."""
+    levels = (TWO[0], Level(factor=4, stride=2, width=16, recurrence=StateSpace(2, state=3)))
+    network = case(small(levels=levels)).network()
+    sizes = [[s.memory.shape for s in network.new_state(1, geometry(n)).blocks[0][1].ring] for n in (13, 130)]
+    assert sizes[0] == sizes[1] and len(sizes[0]) == 2
+    for field in ({"window": 3}, {"heads": 2}, {"positions": LevelPositions(unit="elements")}):
+        with pytest.raises(UserError, match="has no attention"):
+            Level(width=16, recurrence=StateSpace(), **field)
+    with pytest.raises(UserError, match="recurrence"):
+        small(levels=levels, shared_attention=True)
 
 
 def test_phases_come_together_again() -> None:
@@ -328,6 +404,32 @@ def test_latent_losses_ask_for_the_next_chunk_and_hold_it_fixed(kind: Any) -> No
         codes = loss.codes(tops[1], 1)
         assert codes.shape == (1, 7, 4) and len(codes.unique()) > 8
         assert torch.equal(codes, loss.codes(tops[1] * 3.0, 1)), "only directions count"
+
+
+def test_rollouts_ask_for_chunks_further_ahead() -> None:
+    """Beside a loop; with the first alone it is the loss without rollouts; a canvas may end before the last."""
+    network: Any = case(small(losses=(NextLatent(1.0, rollouts=3),))).network().train()
+    loss, inputs = network.losses[0], torch.zeros(1, 13, dtype=torch.int64)
+    tops = [torch.randn(1, 13, 16), torch.randn(1, 7, 16, requires_grad=True)]
+    valid = torch.ones(1, 13, dtype=torch.bool)
+    read = F.rms_norm(tops[1], (16,), eps=1e-6)
+    mean = read.mean(dim=1)
+    spread = (read - mean).square().mean().sqrt()
+    aims = F.rms_norm(read - mean, (16,), eps=1e-6).detach()
+    found, weights = [], [1.0]
+    for k in (2, 4, 6):  # two phases: the next chunk is two elements on
+        ahead = loss.outward[0](F.silu(loss.inward[0](read[:, : 7 - k])))
+        turned = 1 - F.cosine_similarity(ahead, aims[:, k:], dim=-1)
+        found.append(float((0.1 * (ahead - aims[:, k:]).square().mean(-1) + 0.9 * turned).detach().mean()))
+        weights.append(weights[-1] * math.exp(-found[-1]))
+        read = F.rms_norm(ahead * spread + mean, (16,), eps=1e-6)
+    wanted = sum(w * x for w, x in zip(weights[:3], found, strict=True)) / sum(weights[:3])
+    assert float(loss(inputs, valid, tops, tops).detach()) == pytest.approx(wanted, rel=1e-4)
+    loss.rollouts = 1
+    assert float(loss(inputs, valid, tops, tops).detach()) == pytest.approx(found[0], rel=1e-4)
+    loss.rollouts = 9
+    loss(inputs, valid, tops, tops).backward()
+    assert tops[1].grad is not None and bool(tops[1].grad.isfinite().all())
 
 
 # Options, refusals, costs.

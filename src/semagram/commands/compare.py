@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -29,6 +29,9 @@ class Compare:
     """Folder; none: comparisons/A-vs-B. What is finished there is not repeated."""
     coded: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also compress the held-out text with each, decode it and compare (slow, and beyond doubt)."""
+    equal: Literal["budget", "flops"] = "budget"
+    """budget: the same for all; flops: the first recipe's budget (steps or tokens), and for the others as many tokens
+    as cost the same operations."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress display."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -49,6 +52,7 @@ def run(arguments: list[str]) -> int:
         budget=options.budget,
         out=options.out,
         coded=options.coded,
+        equal=options.equal,
         say=None if silent else lambda line: print(line, file=sys.stderr, flush=True),
         watch=None if silent else watcher,
     )

@@ -11,10 +11,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from semagram.errors import UserError
 from semagram.lab import beside
+from semagram.lab.comparison_budgets import equal_flops
 from semagram.lab.comparison_contestants import Contestant, FromRecipe, FromRun, find, folder_name
 from semagram.lab.comparison_judged import ComparedText
 from semagram.lab.comparison_run import ContestantResult, run
@@ -52,13 +53,15 @@ def compare(
     budget: str | None = None,
     out: str | Path | None = None,
     coded: bool = False,
+    equal: Literal["budget", "flops"] = "budget",
     say: Say | None = None,
     watch: Callable[[], Watcher] | None = None,
 ) -> Comparison:
     """Compare recipes, FILE.py, run folders, ``ngram`` (always there), ``ngram:ORDER`` and ``suffix``.
 
     ``text``: sources, by default the contestants' own, which must then be one. ``budget`` like 30s or 1Mtokens: by
-    default the recipes' own, which must then be equal. ``coded``: also compress, decode and verify. ``say`` is told
+    default the recipes' own, which must then be equal. ``equal="flops"``: it is the first recipe's, in steps or tokens,
+    and the others train for as many operations. ``coded``: also compress, decode and verify. ``say`` is told
     how it goes on, ``watch`` makes a watcher for each training run. Leaves table.md, results.jsonl and report.html in
     ``out``. ``UserError`` before anything is trained for what cannot be compared, ``KeyboardInterrupt`` when
     interrupted.
@@ -66,8 +69,13 @@ def compare(
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}.")
     contestants = find(words)
-    equal = _equal_budget(contestants, budget)
+    wanted = Budget.parse(budget) if budget is not None else None
+    same = _equal_budget(contestants, budget) if equal == "budget" else ""
     compared = _one_text(contestants, text)
+    budgets = equal_flops(contestants, wanted, compared) if equal == "flops" else {}
+    if equal == "flops":
+        listed = ", ".join(f"{name} {amount}" for name, amount in budgets.items()) or "none"
+        same = f"Equal for all that were trained: operations ({listed}); processor time is reported, not forced."
     folder = Path(out) if out is not None else Path("comparisons") / "-vs-".join(map(folder_name, words))[:80]
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; a comparison needs a folder.")
@@ -81,9 +89,10 @@ def compare(
         say(f"{label} ...")
         place = folder / "runs" / folder_name(contestant.name) / (f"seed-{seed}" if trained else "once")
         watcher = watch() if watch is not None and trained and not (place / "result.json").exists() else None
-        wanted = Budget.parse(budget) if budget is not None else None
         try:
-            result = run(contestant, seed, wanted, compared, place, coded=coded, watch=watcher)
+            result = run(
+                contestant, seed, budgets.get(contestant.name, wanted), compared, place, coded=coded, watch=watcher
+            )
         except KeyboardInterrupt:
             say(f"{label}: interrupted; the same command goes on from here.")
             raise
@@ -95,8 +104,9 @@ def compare(
     command = ["semagram", "compare", *words, "--text", *compared.sources, "--seeds", str(seeds)]
     command += ["--budget", budget] if budget is not None else []
     command += ["--coded"] if coded else []
+    command += ["--equal", equal] if equal != "budget" else []
     command += ["--out", str(folder)]
-    found = Comparison(folder, tuple(rows), table_of(rows, anchors), compared, tuple(anchors), equal, tuple(command))
+    found = Comparison(folder, tuple(rows), table_of(rows, anchors), compared, tuple(anchors), same, tuple(command))
     _write(found)
     return found
 

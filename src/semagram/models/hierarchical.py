@@ -116,6 +116,8 @@ class Hierarchical:
         kinds = {(lv.width, lv.heads, lv.features) for lv in self.levels}
         if self.shared_attention and len(kinds) > 1:
             raise UserError(f"shared_attention needs levels of one width and one kind of heads, got {sorted(kinds)}.")
+        if self.shared_attention and any(level.recurrence is not None for level in self.levels):
+            raise UserError("shared_attention means nothing to a level with a recurrence.")
         if self.shared_attention and all(level.window == "none" for level in self.levels):
             raise UserError("shared_attention needs a level that has attention; all windows are none.")
         if not self.half_shift and any(level.window == "none" for level in self.levels):

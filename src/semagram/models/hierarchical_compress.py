@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
 from semagram.models.hierarchical_level import Level
@@ -157,8 +158,42 @@ def _plain(width: int, level: Level) -> nn.Module:
     return nn.Identity() if width == level.width else nn.Linear(width, level.width, bias=False)
 
 
+MOST_COPIES = 8
+"""Windows that a token may be copied into; beyond, slices are multiplied where they lie."""
+
+
+def of_slices(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    """The convolution of ``x (b, n, d)`` with ``weight (hidden, c d)`` as a sum over places in the window."""
+    taps = weight.split(x.shape[-1], dim=1)
+    elements = (x.shape[1] - len(taps)) // stride + 1
+    hidden = bias
+    for offset, tap in enumerate(taps):
+        hidden = hidden + F.linear(x[:, offset : offset + (elements - 1) * stride + 1 : stride], tap)
+    return hidden
+
+
+class Windows(torch.autograd.Function):
+    """``(b, n, d) -> (b, m, c d)``: windows of ``c`` slots, ``s`` apart; the way back adds in place."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, c: int, s: int) -> Tensor:  # type: ignore[no-untyped-def, override]
+        """Copies."""
+        ctx.sizes = (x.shape, c, s)
+        return x.unfold(1, c, s).transpose(2, 3).flatten(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def, override]
+        """Place by place in the window."""
+        shape, c, s = ctx.sizes
+        dx = dy.new_zeros(shape)
+        for offset, part in enumerate(dy.unflatten(2, (c, -1)).unbind(2)):
+            dx[:, offset : offset + (part.shape[1] - 1) * s + 1 : s] += part
+        return dx, None, None
+
+
 class _Convolved(nn.Module):
-    """The convolution as one product where elements do not overlap, else as a sum of ``c`` products of slices."""
+    """The convolution as one product of windows; where each token is in many, as a sum of ``c`` products of slices."""
 
     def __init__(self, width: int, level: Level, hidden: int) -> None:
         super().__init__()
@@ -175,14 +210,14 @@ class _Convolved(nn.Module):
         x = F.pad(x, (0, 0, c - 1, 0))
         if s == c:
             hidden = self.inward(x[:, : elements * c].unflatten(1, (elements, c)).flatten(2))
+        elif c <= MOST_COPIES * s and not torch.compiler.is_compiling():
+            hidden = F.linear(Windows.apply(x, c, s), self.inward.weight, self.inward.bias)  # type: ignore[arg-type]
         else:
-            hidden = self.inward.bias
-            for offset, tap in enumerate(self.inward.weight.split(x.shape[-1], dim=1)):
-                hidden = hidden + F.linear(x[:, offset : offset + (elements - 1) * s + 1 : s], tap)
+            hidden = of_slices(x, self.inward.weight, self.inward.bias, s)
         return self.outward(F.silu(hidden))
 
     def flops(self, args: tuple[Any, ...]) -> int:
-        """Of a call, beside those of the modules that it calls: the products of slices."""
+        """Of a call, beside those of the modules that it calls: the products of windows."""
         batch, slots = args[0].shape[:2]
         return 0 if self.stride == self.factor else 2 * batch * -(-slots // self.stride) * self.inward.weight.numel()
 

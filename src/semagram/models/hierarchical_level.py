@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.errors import UserError
@@ -24,6 +23,9 @@ from semagram.feedforward import Norm
 from semagram.layouts.geometry import Geometry
 from semagram.mixers.phased import PhasedAttention, Ring, RowRing, Turns
 from semagram.mixers.rotary import rotary_tables
+from semagram.mixers.state_space import StateSpaceState
+from semagram.models.hierarchical_recurrent import PhasedRecurrence, Recurrence
+from semagram.models.hierarchical_shift import halved
 
 Window = int | Literal["half", "full", "none"]
 
@@ -70,7 +72,10 @@ class Level:
     positions: LevelPositions = field(default_factory=LevelPositions)
     """How distance enters its attention."""
     attention_norm: Norm | None = None
-    """Normalisation before its attention; none: the model's."""
+    """Normalisation before its attention or recurrence; none: the model's."""
+    recurrence: Recurrence | None = None
+    """A state space in place of attention, phase by phase; none: attention. It has no window and no positions, and
+    heads and head_width are those of attention."""
 
     def __post_init__(self) -> None:
         for name in ("factor", "stride", "width", "heads"):
@@ -78,10 +83,8 @@ class Level:
                 raise UserError(f"level {name} must be at least 1, got {getattr(self, name)}.")
         if self.factor % self.stride != 0:
             raise UserError(f"level stride must divide its factor {self.factor}, got {self.stride}.")
-        if self.head_width is None and self.width % self.heads != 0:
-            raise UserError(f"level width {self.width} is not divisible by heads {self.heads}; or set head_width.")
-        if self.features % 2 != 0 or self.features < 2:
-            raise UserError(f"rotary positions need an even level head_width, got {self.features}.")
+        if self.recurrence is None:
+            self._check_heads()
         if self.multiple is not None and not self.multiple > 0:
             raise UserError(f"level multiple must be above 0 or none, got {self.multiple}.")
         if isinstance(self.window, int) and self.window < 1:
@@ -90,6 +93,24 @@ class Level:
             raise UserError(f"a level of window none has no attention, so no attention_norm: {self.attention_norm}.")
         if self.window == "none" and self.positions != LevelPositions():
             raise UserError(f"a level of window none has no attention, so no positions: {self.positions}.")
+        if self.recurrence is not None:
+            given = {"window": self.window, "positions": self.positions, "heads": self.heads}
+            given["head_width"] = self.head_width
+            for name, value in given.items():
+                if value != Level.__dataclass_fields__[name].default and value != LevelPositions():
+                    kind = type(self.recurrence).__name__
+                    raise UserError(f"a level with a {kind} has no attention, so no {name}: leave it out, not {value}.")
+
+    def _check_heads(self) -> None:
+        if self.head_width is None and self.width % self.heads != 0:
+            raise UserError(f"level width {self.width} is not divisible by heads {self.heads}; or set head_width.")
+        if self.features % 2 != 0 or self.features < 2:
+            raise UserError(f"rotary positions need an even level head_width, got {self.features}.")
+
+    @property
+    def attends(self) -> bool:
+        """Whether its elements look at one another."""
+        return self.window != "none" and self.recurrence is None
 
     @property
     def features(self) -> int:
@@ -169,9 +190,11 @@ class Line:
 
 
 class BlockState:
-    """What a block remembers: keys and values, and the half features of the last element of every phase."""
+    """What a block remembers: keys and values or memories, and the half features of the last element of every phase."""
 
-    def __init__(self, ring: Ring | RowRing | None, batch: int, phases: int, half: int, like: Tensor) -> None:
+    def __init__(
+        self, ring: Ring | RowRing | list[StateSpaceState] | None, batch: int, phases: int, half: int, like: Tensor
+    ) -> None:
         self.ring = ring
         self.mixed = torch.zeros(batch, phases, half, dtype=like.dtype, device=like.device)
         self.fed = torch.zeros_like(self.mixed)
@@ -187,7 +210,7 @@ class LevelBlock(nn.Module):
     def __init__(
         self,
         width: int,
-        attention: PhasedAttention | None,
+        attention: PhasedAttention | PhasedRecurrence | None,
         feedforward: nn.Module,
         norms: tuple[nn.Module | None, nn.Module],
         window: int | None,
@@ -205,8 +228,8 @@ class LevelBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     @property
-    def reader(self) -> PhasedAttention | None:
-        """The attention, its own or lent."""
+    def reader(self) -> PhasedAttention | PhasedRecurrence | None:
+        """The attention, its own or lent, or the recurrence."""
         return self._lent[0] if self._lent else self.attention
 
     def forward(
@@ -215,25 +238,40 @@ class LevelBlock(nn.Module):
         """``(b, m, d) -> (b, m, d)``; a fresh ``state`` is filled (``counts (b,)``: elements of each row)."""
         attention = self.reader
         if attention is not None:
-            assert turns is not None and self.attention_norm is not None
+            assert self.attention_norm is not None
             if state is not None:
                 self._fill(state.mixed, x, counts)
             read = self.attention_norm(self._halved(x))
-            ring = None if state is None else state.ring
-            rows = (ring, counts) if isinstance(ring, RowRing) and counts is not None else None
-            uniform = ring if isinstance(ring, Ring) else None
-            x = x + self.dropout(attention(read, turns, self.window, self.phases, uniform, rows))
+            x = x + self.dropout(self._mixed(attention, read, turns, None if state is None else state.ring, counts))
         if state is not None:
             self._fill(state.fed, x, counts)
             state.count = x.shape[1]
         return x + self.dropout(self.feedforward(self.feedforward_norm(self._halved(x))))
 
+    def _mixed(
+        self,
+        attention: PhasedAttention | PhasedRecurrence,
+        read: Tensor,
+        turns: Turns | None,
+        ring: Ring | RowRing | list[StateSpaceState] | None,
+        counts: Tensor | None,
+    ) -> Tensor:
+        """What its elements told one another."""
+        if isinstance(attention, PhasedRecurrence):
+            assert ring is None or isinstance(ring, list)
+            return attention(read, self.phases, ring)
+        assert turns is not None
+        rows = (ring, counts) if isinstance(ring, RowRing) and counts is not None else None
+        return attention(read, turns, self.window, self.phases, ring if isinstance(ring, Ring) else None, rows)
+
     def new_state(self, batch: int, capacity: int, *, rows: bool = False) -> BlockState:
         """An empty state for ``capacity`` elements; ``rows``: each row advances by itself (one phase only)."""
         like = next(self.parameters())
-        ring: Ring | RowRing | None = None
+        ring: Ring | RowRing | list[StateSpaceState] | None = None
         attention = self.reader
-        if attention is not None:
+        if isinstance(attention, PhasedRecurrence):
+            ring = attention.new_states(batch, self.phases, capacity)
+        elif attention is not None:
             sizes = (batch, attention.heads, attention.head_width, self.window)
             ring = RowRing(*sizes, capacity, like) if rows else Ring(*sizes, self.phases, capacity, like)
         return BlockState(ring, batch, self.phases, self.halves, like)
@@ -243,16 +281,22 @@ class LevelBlock(nn.Module):
         place = state.count % self.phases
         attention = self.reader
         if attention is not None:
-            assert turns is not None and self.attention_norm is not None and isinstance(state.ring, Ring)
+            assert self.attention_norm is not None
             read = self.attention_norm(self._halved_one(x, state.mixed, place))
-            x = x + attention.step(read, turns, state.ring)
+            if isinstance(attention, PhasedRecurrence):
+                assert isinstance(state.ring, list)
+                x = x + attention.step(read, state.ring[place])
+            else:
+                assert turns is not None and isinstance(state.ring, Ring)
+                x = x + attention.step(read, turns, state.ring)
         state.count += 1
         return x + self.feedforward(self.feedforward_norm(self._halved_one(x, state.fed, place)))
 
     def step_rows(self, x: Tensor, turns: Turns, state: BlockState, active: Tensor, time: int) -> Tensor:
         """The same in the rows that are ``active (b,)``; what comes out of the others means nothing."""
         attention = self.reader
-        assert attention is not None and self.attention_norm is not None and isinstance(state.ring, RowRing)
+        assert isinstance(attention, PhasedAttention) and isinstance(state.ring, RowRing)
+        assert self.attention_norm is not None
         x = x + attention.step_rows(self.attention_norm(x), turns, state.ring, active, time)
         return x + self.feedforward(self.feedforward_norm(x))
 
@@ -261,8 +305,7 @@ class LevelBlock(nn.Module):
         if not self.halves:
             return x
         kept = x.shape[-1] - self.halves
-        before = F.pad(x[..., kept:], (0, 0, self.phases, 0))[:, : x.shape[1]]
-        return torch.cat([x[..., :kept], before], dim=-1)
+        return halved(x, kept, self.phases)
 
     def _halved_one(self, x: Tensor, store: Tensor, place: int) -> Tensor:
         if not self.halves:

@@ -90,17 +90,22 @@ class Predictive:
 
 @dataclass(frozen=True)
 class NextLatent:
-    """Every coarse element predicts the next chunk's element."""
+    """Every coarse element predicts the next chunk's element, and from its own prediction the ones after that."""
 
     weight: float = 0.1
     """Of this loss beside the objective's."""
+    rollouts: int = 1
+    """Chunks ahead: the second is predicted from the first prediction, and so on; each counts for less, the worse
+    those before it were."""
 
     def __post_init__(self) -> None:
         _positive("NextLatent", self.weight)
+        if self.rollouts < 1:
+            raise UserError(f"NextLatent rollouts must be at least 1, got {self.rollouts}.")
 
     def build(self, levels: Sequence[Level], vocabulary_size: int, width: int) -> _Latents:
         """The maps."""
-        return _Latents(levels, self.weight)
+        return _Latents(levels, self.weight, self.rollouts)
 
 
 AuxiliaryLoss = Prophet | Predictive | NextLatent | Reconstruct
@@ -179,10 +184,15 @@ class _Codes(nn.Module):
 
 
 class _Latents(nn.Module):
-    """NextLatent: a small network without a path around it, so that nothing pulls elements towards their targets."""
+    """NextLatent: a small network f without a path around it, so that nothing pulls elements towards their targets.
 
-    def __init__(self, levels: Sequence[Level], weight: float) -> None:
+    With rollouts: t_1 = f(e), t_{k+1} = f(norm(mean + spread t_k)); mean and spread of the batch's elements put a
+    prediction back among them. The loss is sum w_k L_k / sum w_k, w_1 = 1, w_{k+1} = w_k exp(-L_k), w held fixed.
+    """
+
+    def __init__(self, levels: Sequence[Level], weight: float, rollouts: int) -> None:
         super().__init__()
+        self.rollouts = rollouts
         self.levels, self.own, self.weight, self.name = levels, _coarse(levels), weight, "next_latent"
         widths = [levels[i].width for i in self.own]
         self.inward = nn.ModuleList(nn.Linear(d, d) for d in widths)
@@ -192,13 +202,33 @@ class _Latents(nn.Module):
         """As ``_Tokens``."""
         total = inputs.new_zeros((), dtype=tops[0].dtype)
         for i, inward, outward in zip(self.own, self.inward, self.outward, strict=True):
-            here, kept = normalise(tops[i]), valid[:, :: self.levels[i].stride]
-            targets = _next(centred(here.detach(), kept), self.levels[i])
-            told = outward(F.silu(inward(here[:, : targets.shape[1]])))
-            apart = (told - targets).square().mean(dim=-1)
-            turned = 1.0 - F.cosine_similarity(told, targets, dim=-1)
-            total = total + _mean_over(0.1 * apart + 0.9 * turned, self.levels[i], valid)
+            level, kept = self.levels[i], valid[:, :: self.levels[i].stride]
+            read = normalise(tops[i])
+            targets, fixed = centred(read.detach(), kept), read.detach()
+            nats, shares, share = [], [], read.new_ones(())
+            for _ in range(self.rollouts):
+                targets, stands = _next(targets, level), _next(kept, level)
+                if not targets.shape[1]:
+                    break  # the canvas ends before that chunk does
+                told = outward(F.silu(inward(read[:, : targets.shape[1]])))
+                apart = (told - targets).square().mean(dim=-1)
+                turned = 1.0 - F.cosine_similarity(told, targets, dim=-1)
+                lost = ((0.1 * apart + 0.9 * turned) * stands).sum() / stands.sum().clamp(min=1)
+                nats.append(lost)
+                shares.append(share)
+                share, kept = share * torch.exp(-lost.detach()), stands
+                mean, spread = _moments(fixed, valid[:, :: level.stride])
+                read = normalise(told * spread + mean)
+            weighed = sum((w * n for w, n in zip(shares, nats, strict=True)), total.new_zeros(()))
+            total = total + weighed / sum(shares, total.new_zeros(())).clamp(min=1.0)
         return total * self.weight
+
+
+def _moments(x: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Of elements ``(b, m, d)`` that are ``kept (b, m)``: mean ``(d,)`` and root mean square of the rest."""
+    share = (kept / kept.sum().clamp(min=1))[:, :, None].to(x.dtype)
+    mean = (x * share).sum(dim=(0, 1))
+    return mean, ((x - mean).square() * share).sum(dim=(0, 1)).mean().sqrt()
 
 
 def centred(x: Tensor, kept: Tensor) -> Tensor:
@@ -220,6 +250,10 @@ class Health:
     def collapsed(self) -> bool:
         """The alarm: pairs point the same way, or all differences lie on one line."""
         return self.cosine > 0.9 or self.participation < 1.5
+
+    def __str__(self) -> str:
+        alarm = " - COLLAPSED: an auxiliary loss is won by making all elements alike" if self.collapsed else ""
+        return f"cosine of random pairs {self.cosine:.2f}, {self.participation:.1f} axes in use{alarm}"
 
 
 def health(elements: Tensor) -> Health:

@@ -10,7 +10,8 @@ ended at or before t.
 | LookUp (its own file) | attention from x_r over the last elements of every other level | cross-attention |
 | Separable | W (depthwise causal convolution over tokens of norm([x_0; x_1; ...])) | its first version (April 2023) |
 
-Tested against loops over tokens; Concatenate against the installed package.
+Tested against loops over tokens; Concatenate against the installed package. Where its norm is RMSNorm no level
+is repeated and nothing put side by side (``hierarchical_product.py``).
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from torch import Tensor, nn
 
 from semagram.errors import UserError
 from semagram.feedforward import Norm
+from semagram.feedforward.norms import RMSNormLayer
 from semagram.mixers.convolution import shifted_sum
 from semagram.models.hierarchical_level import Level
+from semagram.models.hierarchical_product import NormedProduct
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,34 @@ class _Concatenated(_Joined):
 
     def forward(self, levels: list[Tensor], slots: int, state: MergeState | None = None) -> list[Tensor]:
         """For each level ``(b, m, d_l)``, the same with what the receivers were told."""
-        return self.added(levels, self.outward(F.silu(self.inward(self.joined(levels, slots)))))
+        return self.added(levels, self.outward(F.silu(self._inside(levels, slots))))
+
+    def _inside(self, levels: list[Tensor], slots: int) -> Tensor:
+        """``inward(joined(levels))``, ``(b, ., hidden)``."""
+        norm = self.norm
+        # Mixed precision chooses a kind of number for each operation; a product with a way back of its own evades it.
+        mixed = torch.is_autocast_enabled(levels[0].device.type)
+        if not isinstance(norm, RMSNormLayer) or mixed or torch.compiler.is_compiling():
+            return self.inward(self.joined(levels, slots))
+        count, weight = -(-slots // self.pace), self.inward.weight
+        if norm.gain is not None:
+            weight = weight * (norm.gain + 1.0 if norm.from_one else norm.gain)
+        own, times = [], []
+        for x, stride in zip(levels, self.strides, strict=True):
+            slow = stride % self.pace == 0
+            own.append(x if slow else at_slots(x, stride, self.pace, count))
+            times.append(stride // self.pace if slow else 1)
+        return NormedProduct.apply(weight, self.inward.bias, norm.epsilon, count, times, *own)  # type: ignore[return-value]
+
+    def flops(self, args: tuple[Any, ...]) -> int:
+        """Of a call, beside those of the modules that it calls: where levels are multiplied at their own pace."""
+        levels: list[Tensor] = args[0]
+        if not isinstance(self.norm, RMSNormLayer):
+            return 0
+        count = -(-args[1] // self.pace)
+        rows = (x.shape[1] if s % self.pace == 0 else count for x, s in zip(levels, self.strides, strict=True))
+        numbers = sum(m * x.shape[2] for m, x in zip(rows, levels, strict=True))
+        return 2 * levels[0].shape[0] * numbers * self.inward.out_features
 
     def step(self, due: list[bool], state: MergeState) -> list[Tensor]:
         """The same of the last elements, ``(b, 1, d_l)``."""

@@ -21,6 +21,7 @@ from semagram.models.hierarchical_compress import CompressorState
 from semagram.models.hierarchical_level import BlockState, LevelBlock, Line
 from semagram.models.hierarchical_losses import Health, health
 from semagram.models.hierarchical_merge import MergeState, at_slots
+from semagram.models.hierarchical_recurrent import PhasedRecurrence
 from semagram.models.stack import INNER_SCALE
 
 if TYPE_CHECKING:
@@ -61,14 +62,19 @@ class HierarchicalNetwork(nn.Module):
         self.head = nn.Linear(sum(config.levels[i].width for i in self.read), vocabulary_size, bias=False)
         self.losses = nn.ModuleList(loss.build(config.levels, vocabulary_size, config.width) for loss in config.losses)
         self.carried = Carried()
+        self.watched = bool(config.losses)
+        """Whether training should look at ``health``: an auxiliary loss may be won by collapse."""
         self._initialise()
 
     def _layer(self, config: Hierarchical, canvas: int) -> nn.ModuleList:
         made: PhasedAttention | None = None
         blocks = []
         for level in config.levels:
-            attention, lent = None, made is not None
-            if level.window != "none":
+            attention: PhasedAttention | PhasedRecurrence | None = None
+            lent = made is not None
+            if level.recurrence is not None:
+                attention = PhasedRecurrence(level.recurrence, level.width)
+            elif level.window != "none":
                 attention = made or PhasedAttention(level.width, level.heads, level.features, config.sharpness)
                 made = attention if config.shared_attention else None
             feedforward = config.feedforward
@@ -140,7 +146,7 @@ class HierarchicalNetwork(nn.Module):
         x = self.dropout(x)
         made = self.compress(x, None if state is None else state.compress)
         made = [norm(elements) for norm, elements in zip(self.made_norms, made, strict=True)]
-        turns = [None if level.window == "none" else line.level_turns(level) for level in self.levels]
+        turns = [None if not level.attends else line.level_turns(level) for level in self.levels]
         levels, slots = made, x.shape[1]
         for i, layer in enumerate(self.layers):
             states = None if state is None else state.blocks[i]
@@ -172,7 +178,7 @@ class HierarchicalNetwork(nn.Module):
         if geometry.keep is not None:
             raise ValueError("a canvas that is stepped holds no padding; give each batch rows of one length.")
         line = Line(torch.zeros(1, geometry.count, dtype=torch.int64, device=geometry.coords.device), geometry)
-        turns = [None if level.window == "none" else line.level_turns(level) for level in self.levels]
+        turns = [None if not level.attends else line.level_turns(level) for level in self.levels]
         state = HierarchicalState(geometry, turns, self.compress.new_state(batch))
         if self.shift is not None:
             state.shift = self.shift.new_state(batch, geometry.count)

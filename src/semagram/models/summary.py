@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from semagram.layouts import Layout, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers.attention import AttentionMixer
+from semagram.mixers.attention_parts.reach import Window
 from semagram.mixers.phased import PhasedAttention
 
 
@@ -62,8 +63,12 @@ class Summary:
         return "\n".join(lines)
 
 
-def summary(network: nn.Module, layout: Layout) -> Summary:
-    """The costs of reading one canvas of ``layout``; the network is left as it was."""
+def summary(network: nn.Module, layout: Layout, inputs: Tensor | None = None) -> Summary:
+    """The costs of reading one canvas of ``layout``; the network is left as it was.
+
+    ``inputs (b, n)``: what is read, as in training (where boundaries depend on the text, so do the costs); the mean of
+    the rows. None: token 0 everywhere, as in evaluation.
+    """
     names = {id(module): name for name, module in network.named_modules()}
     flops: dict[str, int] = {}
 
@@ -77,9 +82,11 @@ def summary(network: nn.Module, layout: Layout) -> Summary:
     was_training = network.training
     try:
         with torch.no_grad():
-            network.eval()
-            inputs = torch.zeros(1, layout.count, dtype=torch.int64, device=device)
-            network(inputs, Geometry.of(layout.positions(), visibility).to(device))
+            network.train(inputs is not None)
+            read = torch.zeros(1, layout.count, dtype=torch.int64) if inputs is None else inputs
+            network(read.to(device), Geometry.of(layout.positions(), visibility).to(device))
+        if (carried := getattr(network, "auxiliary_losses", None)) is not None:
+            carried()  # those of this pass are nobody's
     finally:
         network.train(was_training)
         for hook in hooks:
@@ -89,7 +96,8 @@ def summary(network: nn.Module, layout: Layout) -> Summary:
         part = part_of(name)
         parameters[part] = parameters.get(part, 0) + parameter.numel()
     order = [*parameters, *(part for part in flops if part not in parameters)]
-    costs = (Cost(part, parameters.get(part, 0), flops.get(part, 0)) for part in sorted(order, key=_place))
+    rows = 1 if inputs is None else len(inputs)
+    costs = (Cost(part, parameters.get(part, 0), flops.get(part, 0) // rows) for part in sorted(order, key=_place))
     return Summary(tuple(costs), layout.count)
 
 
@@ -105,6 +113,10 @@ def operations(module: nn.Module, args: tuple[Any, ...], out: Any) -> int:
     if isinstance(module, AttentionMixer):
         batch, n = args[0].shape[:2]
         pairs = n * (n + 1) // 2 if args[1].causal else n * n
+        reach = module.open.reach
+        if isinstance(reach, Window):
+            behind = looks(n, reach.size - 1, reach.dilation)
+            pairs = behind if args[1].causal else 2 * behind - n
         return 4 * batch * pairs * module.heads * module.head_width
     if isinstance(module, PhasedAttention):
         batch, n = args[0].shape[:2]

@@ -171,6 +171,7 @@ class Run:
         with torch.no_grad():
             nats = self._evaluate(self._whole)
             written = self._sample(self._whole) if self._sample is not None and self._first else None
+            health = self._health()
         self.network.train()
         if not math.isfinite(nats):
             raise UserError(f"the held-out score is {nats} at step {p.step}. {self.kept()}")
@@ -186,13 +187,23 @@ class Run:
             held_out_nats=nats,
             held_out_bits_per_token=bits,
             held_out_bits_per_character=per_character,
+            **{f"level_{i}_{name}": value for i, told in health.items() for name, value in asdict(told).items()},
         )
         self._watch.scored(p.step, nats, per_character, best)
+        for i, told in health.items():
+            self._watch.notice(f"step {p.step}: level {i}: {told}")
         if written is not None and self._logs is not None:
             self._logs.sample(p.step, written)
             self._watch.sample(p.step, written)
         if best:
             self._save(best=True)
+
+    def _health(self) -> dict[int, Any]:
+        """How alike the elements of each level are, of a network with auxiliary losses, which collapse could win."""
+        if not getattr(self.network, "watched", False):
+            return {}
+        network: Any = self.network
+        return network.health(*self._step.example(self.progress.step))
 
     def save(self) -> None:
         """Write ``last.safetensors``."""

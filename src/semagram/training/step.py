@@ -111,6 +111,12 @@ class TrainingStep:
         self.stepper.step(factor)
         self.stepper.forget_gradients()
 
+    def example(self, step: int) -> tuple[Tensor, Geometry]:
+        """The inputs of the batch of ``step``, whole lines, and where they stand; nothing is changed by asking."""
+        ids = self.batches.at(step).ids.to(self.geometry.coords.device)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, step, Purpose.EXAMPLE))
+        return self.objective.example(ids, self.geometry, self.mask_id, generator).inputs, self.geometry
+
     def _rows(self, starts: NDArray[np.int64], geometry: Geometry) -> Tensor | None:
         """The prior's rows for lines that begin at these training tokens."""
         if self.prior is None:

@@ -13,15 +13,28 @@ from laws.cases import Case
 from laws.planted.network_changes import replacing
 from laws.planted.networks import Planted
 from semagram.layouts import Sequence, Visibility
+from semagram.mixers import StateSpace
 from semagram.mixers.phased import Ring, RowRing
-from semagram.models import Hierarchical, Hourglass, Level, Stage, hierarchical_merge, hourglass_pool
+from semagram.models import (
+    Hierarchical,
+    Hourglass,
+    Level,
+    Stage,
+    hierarchical_level,
+    hierarchical_merge,
+    hierarchical_product,
+    hourglass_pool,
+)
 from semagram.models.hierarchical_compress import Compressor
 from semagram.models.hierarchical_level import LevelBlock
+from semagram.models.hierarchical_merge import GatedAdd
+from semagram.models.hierarchical_recurrent import PhasedRecurrence
 from semagram.models.hourglass_back import LookBack, Smoothed
 from semagram.models.hourglass_boundaries import AfterSpaces, Cut
 from semagram.models.hourglass_learnt import Routing, _Routing
 from semagram.models.hourglass_pool import Last, Mean
 
+RECURRENT = (Level(width=16), Level(factor=4, stride=2, width=16, recurrence=StateSpace(2, state=3)))
 LEVELS = (Level(width=16, window=2), Level(factor=4, stride=2, width=16, window=1))
 
 
@@ -52,6 +65,25 @@ def elements_too_early(sound: Any) -> Any:
         return sound(x if stride == rate else F.pad(x[:, 1:], (0, 0, 0, 1)), stride, rate, count)
 
     return at_slots
+
+
+def repeated_too_early(sound: Any) -> Any:
+    """The same, where levels are multiplied at their own pace."""
+    return lambda into, x, times: sound(into, x if times == 1 else F.pad(x[:, 1:], (0, 0, 0, 1)), times)
+
+
+def one_memory(sound: Any) -> Any:
+    """All phases of a recurrence go on from the first one's memory."""
+
+    def new_states(self: Any, batch: int, phases: int, capacity: int) -> Any:
+        return sound(self, batch, 1, capacity) * phases
+
+    return new_states
+
+
+def future_summed(sound: Any) -> Any:
+    """Half of the features are those of the element after."""
+    return lambda x, kept, phases: sound(x.flip(1), kept, phases).flip(1)
 
 
 def oldest_forgotten(sound: Any) -> Any:
@@ -112,7 +144,20 @@ FAULTS: list[Planted] = [
         "a coarse element is seen early",
         PEEK,
         replacing(hierarchical_merge, "at_slots", elements_too_early),
+        levelled(merge=GatedAdd()),
+    ),
+    Planted(
+        "a coarse element is repeated early",
+        PEEK,
+        replacing(hierarchical_product, "add_repeated", repeated_too_early),
         levelled(),
+    ),
+    Planted("the shift looks ahead", PEEK, replacing(hierarchical_level, "halved", future_summed), levelled()),
+    Planted(
+        "phases share a memory",
+        STEP,
+        replacing(PhasedRecurrence, "new_states", one_memory),
+        levelled(levels=RECURRENT),
     ),
     Planted("a ring is one element short", STEP, replacing(Ring, "append", oldest_forgotten), levelled()),
     Planted("phases share their shift", STEP, replacing(LevelBlock, "_halved_one", one_phase), levelled()),
@@ -135,4 +180,4 @@ FAULTS: list[Planted] = [
     ),
 ]
 
-CLEAN = [levelled(), staged(WORDS), staged(ROUTED)]
+CLEAN = [levelled(), levelled(levels=RECURRENT), staged(WORDS), staged(ROUTED)]
