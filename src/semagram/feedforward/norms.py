@@ -104,10 +104,10 @@ def normalise(x: Tensor, epsilon: float = EPSILON) -> Tensor:
         return F.rms_norm(x, x.shape[-1:], None, epsilon)
     if torch.is_grad_enabled() and x.requires_grad:
         return _Normalise.apply(x, epsilon)  # type: ignore[return-value]
-    return x * _inverse_rms(x, epsilon)
+    return x * inverse_rms(x, epsilon)
 
 
-def _inverse_rms(x: Tensor, epsilon: float) -> Tensor:
+def inverse_rms(x: Tensor, epsilon: float) -> Tensor:
     """``(..., 1)``; the norm is one pass over x, the rest is on one number a position."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return torch.addcmul(_constant(epsilon), norm, norm, value=1.0 / x.shape[-1]).rsqrt_()
@@ -125,7 +125,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, epsilon: float) -> Tensor:  # type: ignore[no-untyped-def, override]
         """Keeps y and r."""
-        r = _inverse_rms(x, epsilon)
+        r = inverse_rms(x, epsilon)
         y = x * r
         ctx.save_for_backward(y, r)
         return y

@@ -25,6 +25,7 @@ from semagram.mixers.attention_parts import kernel
 from semagram.mixers.attention_parts.adaptive_span import AdaptiveSpan
 from semagram.mixers.attention_parts.alibi import ALiBi
 from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
+from semagram.mixers.attention_parts.causal_rows import causal_rows, fits
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
 from semagram.mixers.attention_parts.forgetting import Forgetting
 from semagram.mixers.attention_parts.gains import QueryKeyGains
@@ -152,6 +153,9 @@ class AttentionMixer(nn.Module):
         plainly_turned = self.turned in (0, head_width) and not kernel.looks_back(config)
         extras = (config.gate, config.value_residual, self.gains, self.inward.bias, self.outward.bias)
         self.quick = self.direct and plainly_turned and all(extra is None for extra in extras)
+        pure = not isinstance(config.positions, Rotary) or config.positions.scaling is None
+        self.in_rows = self.quick and pure and self.heads == self.key_value_heads and config.dropout == 0.0
+        """Whether training may go the way of ``attention_parts/causal_rows.py``."""
         self.value_mix = None
         if config.value_residual is not None:
             self.value_mix = config.value_residual.build(width, self.key_value_heads)
@@ -178,7 +182,13 @@ class AttentionMixer(nn.Module):
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n, d) -> (b, n, d)``."""
-        parts = self._project(x, geometry)
+        stacked = self.inward(x)
+        plainly_causal = geometry.causal and geometry.keep is None and not geometry.rules
+        if self.in_rows and plainly_causal and fits(stacked, geometry.count):
+            tables = self._rotary(geometry)
+            tables = None if tables is None else (tables[0][:, 0], tables[1][:, 0])
+            return self.outward(causal_rows(stacked, tables, self.heads, self.scale, self.normalised))
+        parts = self._parts(stacked, x, geometry)
         if not self.direct or geometry.rules:
             mixed = self.open.whole(parts, x, geometry)
         elif geometry.keep is None:
@@ -229,8 +239,12 @@ class AttentionMixer(nn.Module):
 
     def _project(self, x: Tensor, geometry: Geometry) -> Projected:
         """Queries ``(b, h, n, d_h)``, keys and values ``(b, h_kv, n, d_h)``, normalised and turned."""
+        return self._parts(self.inward(x), x, geometry)
+
+    def _parts(self, stacked: Tensor, x: Tensor, geometry: Geometry) -> Projected:
+        """``_project`` from the projection ``(b, n, (h + 2 h_kv) d_h)`` on."""
         both = self.heads + self.key_value_heads
-        stacked = self.inward(x).unflatten(-1, (both + self.key_value_heads, self.head_width))
+        stacked = stacked.unflatten(-1, (both + self.key_value_heads, self.head_width))
         turned, values = stacked.split([both, self.key_value_heads], dim=2)
         if self.normalised:
             turned = normalise(turned)
