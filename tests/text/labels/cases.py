@@ -50,29 +50,6 @@ def label(case: TextLabeller) -> str:
     return type(case).__name__ + (f"({label(of)})" if of is not None else "")
 
 
-PIECES = st.sampled_from(
-    [
-        "the",
-        "Un",
-        "walk",
-        "ing",
-        "don",
-        "'t",
-        "'",
-        "’",
-        " ",
-        "  ",
-        "\n",
-        "\n\n",
-        ". ",
-        "! ",
-        "?",
-        "(",
-        ")]",
-        "\t",
-        "[",
-        ":",
-    ]
-    + ["ROMEO:", "Chapter", "3", "é", "語", "İ", "🙂", "_", "ed", "dogs'", "s", ",", '"', "-", "    ", "x = 1", "\r\n"]
-)
+_PIECES = """the Un walk ing don 't ' \u2019 . ! ? ( )] [ : ROMEO: Chapter 3 \u00e9 \u8a9e \u0130 \U0001f642 _ ed dogs' s , " -"""
+PIECES = st.sampled_from([*_PIECES.split(), " ", " ", "  ", "\n", "\n\n", ". ", "! ", "\t", "    ", "x = 1", "\r\n"])
 TEXTS = st.lists(PIECES, max_size=14).map("".join)

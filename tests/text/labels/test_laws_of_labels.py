@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tests.text.labels.cases import TEXTS, cases, kinds, label
 
 from semagram.config import from_json, members, to_json
 from semagram.errors import UserError
 from semagram.text.labels import Finished, Labeller, Running, TextLabeller, peek_rate
 from semagram.text.labels.words import finished
-from tests.text.labels.cases import TEXTS, cases, kinds, label
 
 CASES = pytest.mark.parametrize("labeller", cases(), ids=label)
 QUICK = settings(max_examples=25, deadline=None, database=None, derandomize=True)

@@ -15,7 +15,7 @@ from semagram.text.labels.contract import NONE, LabelReader, PrefixLabeller, Tag
 CLASSES = (NONE, "lower", "upper", "letter", "digit", "space", "line", "stop", "pause", "quote", "bracket", "mark")
 """In the order of their tags; ``letter`` has no case, ``mark`` is any other visible sign, ``none`` a control sign."""
 _SIGNS = {"\n": "line", **dict.fromkeys(".!?", "stop"), **dict.fromkeys(",;:", "pause")}
-_SIGNS |= dict.fromkeys("'\"`‘’“”«»", "quote") | dict.fromkeys("()[]{}<>", "bracket")
+_SIGNS |= dict.fromkeys("'\"`\u2018\u2019\u201c\u201d«»", "quote") | dict.fromkeys("()[]{}<>", "bracket")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Morphemes(WordLabeller):
 
     def segments(self, word: str) -> list[tuple[str, int]]:
         """The pieces of a word in order, each with its tag (0 for the stem); joined they are the word."""
-        lower = word.lower().replace("’", "'")
+        lower = word.lower().replace("\u2019", "'")
         if len(lower) != len(word):  # a letter whose lower case is two letters
             return [(word, 0)]
         start, end = 0, len(word)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-APOSTROPHES = "'’"
+APOSTROPHES = "'\u2019"
 WORD = re.compile(rf"[^\W_]+(?:[{APOSTROPHES}][^\W_]+)*")
-SENTENCE_END = re.compile(r"[.!?][\"'’”)\]]*\s|\n[^\S\n]*\n")
+SENTENCE_END = re.compile(r"[.!?][\"'\u2019\u201d)\]]*\s|\n[^\S\n]*\n")
 _REACH = 400
 """Characters that are looked back at a time for the end of the sentence before."""
 
