@@ -174,7 +174,7 @@ def _carried_out(
         judged = replace(judged, note=note)
     else:
         experiment = contestant.experiment
-        tokenised = TokenisedText.of(text.whole, experiment.tokenizer, text.held_out_share)
+        tokenised = TokenisedText.of(text.whole, experiment.tokenizer, text.held_out_share, experiment.layout)
         trained = train(experiment, tokenised, folder, resume=(folder / "config.json").exists(), watch=watch)
         if trained.interrupted:
             raise KeyboardInterrupt

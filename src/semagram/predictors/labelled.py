@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,7 +28,9 @@ from semagram.layouts.streams import line_of
 from semagram.models.tagged import TaggedNetwork
 from semagram.predictors.causal import CausalPredictor, CausalState
 from semagram.predictors.tags_of_tokens import UNKNOWN, Reading, pieces_of, tags_of
-from semagram.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from semagram.text.tokenizer import Tokenizer
 
 MEMORY = 512
 """Tokens before a canvas that its labellers read, at most."""

@@ -8,12 +8,14 @@ rewound and exchanged: it keeps what each reader has read, and reads anew when t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semagram.layouts import Axis
-from semagram.text.labels import Labeller
-from semagram.text.tokenizer import Tokenizer
+if TYPE_CHECKING:
+    from semagram.layouts import Axis
+    from semagram.text.labels import Labeller
+    from semagram.text.tokenizer import Tokenizer
 
 UNKNOWN = -1
 _PART = "�"
