@@ -81,7 +81,11 @@ class Experiment:
 
     def _check_axes(self, layout: Streams) -> None:
         """What axes of tags need; an Oracle's name says so."""
-        if not isinstance(self.objective, NextToken) or self.objective.forget or not isinstance(self.writing, RankByRank):
+        if (
+            not isinstance(self.objective, NextToken)
+            or self.objective.forget
+            or not isinstance(self.writing, RankByRank)
+        ):
             raise UserError(
                 f"axes of tags need the objective NextToken (without forget) and the writing RankByRank, got "
                 f"{self.objective} and {self.writing}."

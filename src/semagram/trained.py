@@ -161,9 +161,7 @@ class TrainedModel:
         # Of a text that is changed the labellers say something else: that is made anew, so that it is seen.
         told = self.kind_of_score != "nll"
         prepare = (lambda changed: (self._reading(changed), self.encode(changed))) if told else None
-        return audit(
-            self.predictor, text, self.tokenizer, training=training, prepare=prepare, reload=reload, name=name
-        )
+        return audit(self.predictor, text, self.tokenizer, training=training, prepare=prepare, reload=reload, name=name)
 
     def encode(self, text: str) -> np.ndarray:
         """Ids ``(m,)``; raises ``UserError`` for an empty text or one the vocabulary cannot spell."""

@@ -43,6 +43,7 @@ def run(arguments: list[str]) -> int:
     if options.json:
         told: dict[str, object] = {
             "run": options.run,
+            "kind": getattr(model, "kind_of_score", "nll"),
             "characters": len(text),
             "tokens": found.tokens,
             "total_nats": found.total_nats,
@@ -57,5 +58,8 @@ def run(arguments: list[str]) -> int:
         return 0
     for row in rows:
         print(f"{row.nats:8.4f} nats  p {row.probability:.6f}  rank {row.rank:>4}  {row.text}")
+    kind = getattr(model, "kind_of_score", "nll")
+    if kind != "nll":
+        print(f"{kind}: the model was told tags of this text, so this is no likelihood of it")
     print(f"{bits:.4f} bits a character ({nats:.4f} nats) over {len(text):,} characters, {found.tokens:,} tokens")
     return 0

@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from semagram.errors import UserError
-from semagram.text.labels import Finished, Labeller
-from semagram.text.labels import CharacterClass
+from semagram.text.labels import CharacterClass, Finished, Labeller
 
 Role = Literal["input", "target", "both"]
 
@@ -106,15 +105,15 @@ class Axis:
             raise UserError(f"an axis's name must be a word of letters, digits and _, got {self.name!r}.")
         kind, allowed = type(self.protocol).__name__, self._allowed_roles()
         if self.role is not None and self.role not in allowed:
-            raise UserError(
-                f"axis {self.name}: role must be {' or '.join(allowed)} under {kind}, got {self.role!r}."
-            )
+            raise UserError(f"axis {self.name}: role must be {' or '.join(allowed)} under {kind}, got {self.role!r}.")
         if isinstance(self.protocol, Causal) and not self.labeller.causal:
             raise UserError(
                 f"axis {self.name}: {type(self.labeller).__name__} reads letters to come, so it cannot be Causal: "
                 f"use Completed, Joint or Target, or the labeller Finished({type(self.labeller).__name__}())."
             )
-        if self.delay < 0 or (self.delay and not (self.shown and isinstance(self.protocol, Causal | Completed | Oracle))):
+        if self.delay < 0 or (
+            self.delay and not (self.shown and isinstance(self.protocol, Causal | Completed | Oracle))
+        ):
             raise UserError(
                 f"axis {self.name}: delay must be 0 under {kind} with role {self.acts_as}, got {self.delay}; "
                 f"tags that are shown under Causal, Completed or Oracle may be delayed."

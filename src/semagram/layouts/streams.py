@@ -1,9 +1,9 @@
 """Parallel streams: a line whose every step holds one token of each axis (letter, tag, ...).
 
 Two ways. Without ``tags``, ``axes_count`` streams of one vocabulary stand side by side, and cells are written step by
-step. With ``tags`` the text has axes that labellers make (``axes.py``): what the network is shown beside the letters, is
-asked for beside them, or writes between them. The canvas is then a plain line of cells, so every network that reads a
-line reads it, and whatever the text-only model has to do with (scores, files, audits) stays as it was.
+step. With ``tags`` the text has axes that labellers make (``axes.py``): what the network is shown beside the letters,
+is asked for beside them, or writes between them. The canvas is then a plain line of cells, so every network that reads
+a line reads it, and whatever the text-only model has to do with (scores, files, audits) stays as it was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Streams:
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.cells < 1:
-            raise UserError(f"layout.length and layout.axes_count must be at least 1, got {self.length} and {self.cells}.")
+            raise UserError(
+                f"layout.length and layout.axes_count must be at least 1, got {self.length} and {self.cells}."
+            )
         names = [axis.name for axis in self.tags]
         if len(set(names)) < len(names):
             raise UserError(f"axes need names of their own, got {', '.join(names)}.")
@@ -48,7 +50,9 @@ class Streams:
             other = next(axis.name for axis in self.tags if not axis.written)
             raise UserError(f"Joint axes stand by themselves: axis {other} is of another protocol.")
         if len({axis.protocol for axis in self.written}) > 1:
-            raise UserError(f"Joint axes of one text must agree in order and every; got {[a.protocol for a in self.tags]}.")
+            raise UserError(
+                f"Joint axes of one text must agree in order and every; got {[a.protocol for a in self.tags]}."
+            )
 
     def _cells_of_tags(self) -> int:
         return 1 + (len(self.written) if self.every == "step" else 0)

@@ -26,15 +26,16 @@ from torch import Tensor, nn
 from semagram.errors import UserError
 from semagram.feedforward import MLP
 from semagram.feedforward.auxiliary import take_auxiliary_losses
-from semagram.layouts import Visibility
+from semagram.layouts import Layout, Visibility
 from semagram.layouts.axes import Crossed
 from semagram.layouts.geometry import Geometry
+from semagram.models.embedding import Embedding
 from semagram.models.stack import INNER_SCALE, Stack
 from semagram.models.transformer import Transformer
 
 
 class CausalCross(nn.Module):
-    """Attention of one stream to another of the same slots, none further right: ``(b, n, d)`` twice -> ``(b, n, d)``."""
+    """Attention of a stream to another one's slots, none further right: ``(b, n, d)`` twice -> ``(b, n, d)``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -130,6 +131,7 @@ class CrossedNetwork(nn.Module):
         sizes: tuple[int, ...],
         asked: tuple[tuple[int, int], ...],
         combine: Crossed,
+        line: Layout,
     ) -> None:
         """``vocabulary_size``: letters, and after them the tags of every axis that is asked for. ``asked``: of each
         such axis the stream that is asked (0: the main one) and its tags."""
@@ -137,16 +139,27 @@ class CrossedNetwork(nn.Module):
         if model.depth < 1:
             raise UserError(f"combine Crossed needs a model.depth of at least 1, got {model.depth}.")
         plain = Transformer()
-        for name in ("tied", "embedding", "head", "residual", "layers"):
+        for name in ("tied", "head", "residual", "layers"):
             if getattr(model, name) != getattr(plain, name):
                 raise UserError(f"combine Crossed does not read model.{name}: leave it at its default.")
+        entering = model.embedding
+        if entering != Embedding(positions=entering.positions, normalise=entering.normalise):
+            raise UserError(
+                "combine Crossed reads model.embedding's positions and normalise; leave its others as they are."
+            )
         self.vocabulary_size, self.visibility = vocabulary_size, Visibility.CAUSAL
         self.sizes, self.logit_cap = sizes, model.logit_cap
         width, self.streams = model.width, 1 + len(sizes)
         self.embedding = nn.ModuleList([nn.Embedding(vocabulary_size + 1, width)])
         self.embedding.extend(nn.Embedding(size + 1, width) for size in sizes)
-        self.shift = None if model.shift is None else nn.ModuleList(model.shift.build(width) for _ in range(self.streams))
-        self.entry_norms = nn.ModuleList(model.norm.build(width) for _ in range(self.streams))
+        self.shift = (
+            None if model.shift is None else nn.ModuleList(model.shift.build(width) for _ in range(self.streams))
+        )
+        self.entries = None
+        if entering.positions is not None:
+            self.entries = nn.ModuleList(entering.build(width, line) for _ in range(self.streams))
+        normed = range(self.streams if entering.normalise else 0)
+        self.entry_norms = nn.ModuleList(model.norm.build(width) for _ in normed)
         self.dropout = nn.Dropout(model.dropout)
         layer = replace(model, depth=1).blocks()
         self.blocks = nn.ModuleList(
@@ -155,8 +168,7 @@ class CrossedNetwork(nn.Module):
         heard = {stream for stream, _ in asked}
         self.meetings = nn.ModuleList(
             nn.ModuleList(
-                Meeting(model, combine.heads, back=i < model.depth - 1 or k in heard)
-                for k in range(1, self.streams)
+                Meeting(model, combine.heads, back=i < model.depth - 1 or k in heard) for k in range(1, self.streams)
             )
             for i in range(model.depth)
         )
@@ -188,7 +200,7 @@ class CrossedNetwork(nn.Module):
 
     def forward(self, packed: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n) -> (b, n, v)``."""
-        streams = self._entered(packed, lambda k, x: self.shift[k](x, geometry))  # type: ignore[index]
+        streams = self._entered(packed, geometry, lambda k, x: self.shift[k](x, geometry))  # type: ignore[index]
         seen = geometry.keep
         for blocks, meetings in zip(self.blocks, self.meetings, strict=True):
             streams = [block(x, geometry) for block, x in zip(blocks, streams, strict=True)]  # type: ignore[arg-type]
@@ -208,7 +220,8 @@ class CrossedNetwork(nn.Module):
     def step(self, packed: Tensor, state: CrossedState) -> Tensor:
         """The coming slots, ``(b, g) -> (b, g, v)``."""
         geometry, shifts = state.geometry, state.shifts
-        streams = self._entered(packed, lambda k, x: self.shift[k].step(x, geometry, shifts[k]))  # type: ignore[index, union-attr]
+        part = geometry.narrow(state.length, packed.shape[1])
+        streams = self._entered(packed, part, lambda k, x: self.shift[k].step(x, geometry, shifts[k]))  # type: ignore[index, union-attr]
         for layer, (blocks, meetings) in enumerate(zip(self.blocks, self.meetings, strict=True)):
             kept = state.blocks[layer]
             streams = [block.step(x, s) for block, x, s in zip(blocks, streams, kept, strict=True)]  # type: ignore[arg-type, union-attr]
@@ -225,16 +238,20 @@ class CrossedNetwork(nn.Module):
         """See the contract of models."""
         return take_auxiliary_losses(self)
 
-    def _entered(self, packed: Tensor, shifted: Any) -> list[Tensor]:
+    def _entered(self, packed: Tensor, part: Geometry, shifted: Any) -> list[Tensor]:
         count = self.vocabulary_size + 1
         ids, code = [packed % count], packed // count
         for size in self.sizes:
             ids.append(code % (size + 1))
             code = code // (size + 1)
         streams = [table(i) for table, i in zip(self.embedding, ids, strict=True)]
+        if self.entries is not None:
+            streams = [entry(x, part, None) for entry, x in zip(self.entries, streams, strict=True)]
         if self.shift is not None:
             streams = [shifted(k, x) for k, x in enumerate(streams)]
-        return [self.dropout(norm(x)) for norm, x in zip(self.entry_norms, streams, strict=True)]
+        if len(self.entry_norms):
+            streams = [norm(x) for norm, x in zip(self.entry_norms, streams, strict=True)]
+        return [self.dropout(x) for x in streams]
 
     def _logits(self, streams: list[Tensor]) -> Tensor:
         parts = zip(self.read, self.norms, self.head, strict=True)

@@ -77,7 +77,7 @@ class TaggedNetwork(nn.Module):
         if isinstance(layout.combine, Crossed):
             streams = {axis.name: k for k, axis in enumerate(layout.shown, start=1)}
             asked = tuple((streams.get(name, 0), size) for name, size, _ in self.asked)
-            self.trunk: Any = CrossedNetwork(model, self.wide, self.sizes, asked, layout.combine)
+            self.trunk: Any = CrossedNetwork(model, self.wide, self.sizes, asked, layout.combine, line)
         else:
             self.trunk = model.build(self.wide, line, Visibility.CAUSAL)
             if self.sizes:
@@ -144,9 +144,10 @@ class TaggedNetwork(nn.Module):
 
 
 def followers(letters: int, sizes: list[int], once_a_word: bool) -> Tensor:
-    """Which ids may follow which, bool ``(v + 1, v)``: letter, tag of axis 1, tag of axis 2, ..., letter. ``sizes``: the
-    tags of each axis, whose ids come after the letters'. Anything may follow the reserved id v, since a canvas may
-    begin anywhere. Once a word: after a letter another letter may come as well."""
+    """Which ids may follow which, bool ``(v + 1, v)``: letter, tag of axis 1, tag of axis 2, ..., letter.
+
+    ``sizes``: the tags of each axis, whose ids come after the letters'. Anything may follow the reserved id v, since a
+    canvas may begin anywhere. Once a word: after a letter another letter may come as well."""
     v = letters + sum(sizes)
     kind = torch.zeros(v, dtype=torch.long)
     begin = letters

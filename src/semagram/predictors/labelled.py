@@ -1,9 +1,9 @@
 """A tagged network with its labellers: together a plain causal network of ids, and so a plain causal predictor.
 
-``Labelled`` makes the tags that belong to its inputs. Those of Causal and Completed axes are made from what is written,
-while it is written: whatever reads, steps, scores or codes with a causal network does so with this one, over the text
-alone, and a decoder arrives at the same tags. Those of Given and Oracle axes must be told (``knowing``), and are unknown
-where they are not.
+``Labelled`` makes the tags that belong to its inputs. Those of Causal and Completed axes are made from what is
+written, while it is written: whatever reads, steps, scores or codes with a causal network does so with this one, over
+the text alone, and a decoder arrives at the same tags. Those of Given and Oracle axes must be told (``knowing``), and
+are unknown where they are not.
 
 A canvas may stand in a longer text. ``placed`` says what stands before it (at most ``memory`` tokens), from which the
 labellers read on, so that a speaker named a page ago is still known; without that they begin with the canvas. Tested:

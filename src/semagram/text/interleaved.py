@@ -1,4 +1,4 @@
-"""Tags between the letters: a tokenizer whose ids are tags and tokens, in one line, and whose text is the tokens' alone.
+"""Tags between the letters: a tokenizer whose ids are tags and tokens in one line, and whose text is the tokens' alone.
 
     tag first:    m_1 c_1 m_2 c_2 ...          text first:   c_1 m_1 c_2 m_2 ...
     a word:       m_1 c_1 c_2 c_3 c_4 m_2 c_5 ...             one tag before the first letter of each word

@@ -69,6 +69,6 @@ def _must_not_peek(axis: Axis, text: str) -> None:
     found = peek_rate(axis.reading, text, prefixes=_PREFIXES, characters=_CHARACTERS)
     if found.peeked:
         raise UserError(
-            f"axis {axis.name}: {type(axis.reading).__name__} says that it reads no letters to come, but {found} of its "
-            f"labels in the training text change when what follows is cut off; use Finished, Running or Joint."
+            f"axis {axis.name}: {type(axis.reading).__name__} says that it reads no letters to come, but {found} of "
+            f"its labels in the training text change when what follows is cut off; use Finished, Running or Joint."
         )
