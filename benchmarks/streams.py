@@ -147,8 +147,7 @@ def gain_contestants() -> dict[str, Experiment]:
 
 
 def seed_contestants() -> dict[str, Experiment]:
-    """The published sizes: width and depth by equal parameters; block 128, batch 32, dropout 0.2, AdamW 3e-4, learned
-    positions, layer norms, rectifiers."""
+    """The published sizes and settings: width and depth by equal parameters, block 128, batch 32."""
 
     def experiment(name: str, width: int, depth: int, *axes: Axis) -> Experiment:
         model = Transformer(
