@@ -111,14 +111,6 @@ def table_contestants() -> dict[str, Experiment]:
     return found
 
 
-def speaker_of(names: dict[str, Any]) -> Any:
-    """The labeller of speakers, where there is one in this version."""
-    import semagram.text.labels as labels
-
-    kind = getattr(labels, "Speaker", None)
-    return None if kind is None else names.setdefault("speaker", kind())
-
-
 def gain_contestants() -> dict[str, Experiment]:
     """The text alone; every causal or completed axis, alone and some together, each with its controls."""
     axes: dict[str, tuple[Axis, ...]] = {
@@ -132,7 +124,7 @@ def gain_contestants() -> dict[str, Experiment]:
         "depth": (Axis("depth", BracketDepth(), Causal()),),
     }
     axes["pos_twice"] = (*axes["pos"], Axis("pos_before", PartOfSpeech(), Completed(), delay=5))
-    speaker = speaker_of({})
+    speaker: Any = None
     if speaker is not None:
         axes["speaker"] = (Axis("speaker", speaker, Causal() if speaker.causal else Completed()),)
     axes["places"] = (*axes["pos"], *axes["place_in_word"], *axes["place_in_line"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from semagram.cli import main
 from semagram.config import from_json, to_json
 from semagram.errors import UserError
 from semagram.experiment import Experiment
@@ -100,6 +101,23 @@ def test_trained_scored_coded_and_written_the_same_text(made: Experiment, tmp_pa
     said = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if "train_nats" in line]
     asked = made.layout.asked if isinstance(made.layout, Streams) else ()
     assert all(f"train_axis_{axis.name}" in said[-1] for axis in asked)
+
+
+def test_the_commands_say_what_the_axes_are(tmp_path: Path, capsys) -> None:
+    run, book = str(untrained(POS).save(tmp_path / "run")), tmp_path / "book.txt"
+    book.write_text(HELD_OUT)
+    assert main(["generate", run, "--prompt", "the cat ", "--tokens", "12", "--show-axes"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("pos") and "the cat" in shown[1]
+    assert main(["score", run, str(book)]) == 0
+    assert "axes: pos (Completed)" in capsys.readouterr().out
+    pattern = str(untrained(PATTERN).save(tmp_path / "pattern"))
+    asked = ["--prompt", "the ", "--tokens", "8", "--given-like", HELD_OUT, "--guidance", "1.5"]
+    assert main(["generate", pattern, *asked]) == 0
+    assert capsys.readouterr().out.startswith("the ")
+    assert main(["score", pattern, str(book)]) == 0
+    assert "given-conditional" in capsys.readouterr().out
+    assert main(["generate", run, "--given", "pos=noun"]) == 1
 
 
 def test_a_joint_score_pays_for_text_and_tags() -> None:

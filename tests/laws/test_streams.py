@@ -124,17 +124,17 @@ class ByOwnInput(torch.nn.Module):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_laws_hold_from_the_text_on(name: str, tmp_path, count) -> None:
+def test_the_laws_hold_from_the_text_on(name: str, count) -> None:
     subject = CASES[name]
     network = subject.network()
     no_peeking.check(network, subject)
     stepping.check(network, subject)
-    plain = ByOwnInput(network.network)
-    company.check(plain, subject)
-    keeping.check_copied(plain, subject)
     with torch.no_grad():
         log_probs = torch.log_softmax(network(subject.inputs(), subject.geometry()), dim=-1)
     distribution.check(log_probs, subject.vocabulary)
+    plain = ByOwnInput(network.network)
+    company.check(plain, subject)
+    keeping.check_copied(plain, subject)
     count("protocols, combinations and trunks of axes")
 
 

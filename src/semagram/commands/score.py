@@ -31,6 +31,7 @@ def run(arguments: list[str]) -> int:
     import torch
 
     from semagram.lab.ensembles import load_either, text_for
+    from semagram.layouts.streams import protocols_of
     from semagram.verbs.score import table
 
     model = load_either(options.run)
@@ -44,6 +45,7 @@ def run(arguments: list[str]) -> int:
         told: dict[str, object] = {
             "run": options.run,
             "kind": getattr(model, "kind_of_score", "nll"),
+            "axes": protocols_of(model.experiment.layout).removeprefix("axes: "),
             "characters": len(text),
             "tokens": found.tokens,
             "total_nats": found.total_nats,
@@ -58,6 +60,8 @@ def run(arguments: list[str]) -> int:
         return 0
     for row in rows:
         print(f"{row.nats:8.4f} nats  p {row.probability:.6f}  rank {row.rank:>4}  {row.text}")
+    if protocols := protocols_of(model.experiment.layout):
+        print(protocols)
     kind = getattr(model, "kind_of_score", "nll")
     if kind != "nll":
         print(f"{kind}: the model was told tags of this text, so this is no likelihood of it")

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts.geometry import Geometry
+from semagram.layouts.streams import protocols_of
 from semagram.layouts.visibility import Visibility
 from semagram.objectives import LossKind
 from semagram.predictors.boosted_trees import BoostedTrees, BoostedTreesPredictor
@@ -128,7 +129,8 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
     kind = model.kind_of_score
     if kind != "nll":  # told tags of the whole text: a column of its own, and never paired with a likelihood
         bits = model.score(text.held_out).bits_per_character(characters)
-        judged = Judged(parameters=model.parameters, sample=str(model.generate("", SAMPLE_TOKENS)))
+        sample = str(model.generate("", SAMPLE_TOKENS))
+        judged = Judged(parameters=model.parameters, sample=sample, note=protocols_of(layout) or None)
         return replace(judged, **{kind.replace("-", "_"): bits}), None, lengths
     trained_on: dict[LossKind, float] = {}
     if objective.visibility is not Visibility.OTHERS:
@@ -146,6 +148,7 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
         parameters=model.parameters,
         flops_per_token=_flops_per_token(model),
         sample=str(model.generate("", SAMPLE_TOKENS, seed=model.experiment.seed)) if nats is not None else "",
+        note=protocols_of(layout) or None,
     )
     return judged, nats, lengths
 

@@ -165,7 +165,7 @@ class Axis:
     def reading(self) -> Labeller:
         """The labeller of what is shown: under Completed, of finished words."""
         if isinstance(self.protocol, Completed) and not self.labeller.causal:
-            return Finished(self.labeller)
+            return Finished(self.labeller)  # type: ignore[arg-type]
         return self.labeller
 
     @property

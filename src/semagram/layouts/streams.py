@@ -9,7 +9,7 @@ a line reads it, and whatever the text-only model has to do with (scores, files,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semagram.errors import UserError
 from semagram.layouts.axes import Axis, Combine, Joint, Sum
@@ -115,7 +115,7 @@ class Streams:
         return Positions(coords, rank, stream.reshape(-1))
 
 
-def line_of(layout: object) -> object:
+def line_of(layout: Any) -> Any:
     """The canvas that a network reads: of ``Streams`` with tags a plain line, of every other layout itself."""
     return Sequence(layout.count) if isinstance(layout, Streams) and layout.tags else layout
 
@@ -124,3 +124,10 @@ def kind_of_score(layout: object) -> str:
     """What a causal model's score on such a layout is: ``nll``, or conditional on tags that it was told."""
     names = {type(axis.protocol).__name__ for axis in layout.told} if isinstance(layout, Streams) else set()
     return "oracle-conditional" if "Oracle" in names else "given-conditional" if names else "nll"
+
+
+def protocols_of(layout: object) -> str:
+    """The axes of a layout with their protocols, for tables: ``axes: pos (Completed), kind (Causal)``; or nothing."""
+    if not (isinstance(layout, Streams) and layout.tags):
+        return ""
+    return "axes: " + ", ".join(f"{axis.name} ({type(axis.protocol).__name__})" for axis in layout.tags)

@@ -46,6 +46,10 @@ class CausalCross(nn.Module):
         self.key_value = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
+    def matrices(self) -> dict[str, list[int]]:
+        """Keys' and values' maps are two matrices in one weight."""
+        return {"key_value.weight": [self.out.weight.shape[0]] * 2}
+
     def forward(self, x: Tensor, other: Tensor, seen: Tensor | None = None) -> Tensor:
         """``seen (b, n)`` bool: slots that may be looked at (a slot always sees its own)."""
         q, k, v = self._split(self.query(x)), *map(self._split, self.key_value(other).chunk(2, dim=-1))

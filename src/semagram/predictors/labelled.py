@@ -99,20 +99,28 @@ class Labelled(nn.Module):
         other.before = Before.of([row[max(0, len(row) - MEMORY) :] for row in before], offsets)
         return other
 
+    def selected(self, rows: Tensor) -> Labelled:
+        """The same for canvases of which the i-th stands where the ``rows[i]``-th stood."""
+        if self.before is None:
+            return self
+        other, at = copy(self), rows.cpu().numpy()
+        other.before = Before(self.before.ids[at], self.before.offsets[at])
+        return other
+
     def forward(self, inputs: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n) -> (b, n, v)``; raises ``ValueError`` for padded canvases, whose tags would read padding."""
-        if geometry.keep is not None:
-            raise ValueError("labellers read whole lines; give each batch rows of one length, without padding.")
         if not self.axes or self.without:
             return self.network(inputs, geometry)
-        ids, offsets = self._begin(inputs.shape[0], 0, inputs.device)
-        rows = torch.cat([ids, inputs[:, 1:]], dim=1).cpu().numpy()
+        if geometry.keep is not None:
+            raise ValueError("labellers read whole lines; give each batch rows of one length, without padding.")
+        ids, offsets = self._begin(inputs.shape[0], 0)
+        rows = torch.cat([ids, inputs[:, 1:].cpu()], dim=1).numpy()
         tags = self._whole(rows, ids.shape[1], inputs.shape[1], offsets.numpy(), 0)
         return self.network(inputs, geometry, torch.from_numpy(tags).to(inputs.device))
 
     def new_state(self, batch: int, geometry: Geometry) -> LabelledState:
         """Nothing read yet but what stands before."""
-        ids, offsets = self._begin(batch, geometry.count, geometry.coords.device)
+        ids, offsets = self._begin(batch, geometry.count)
         begun = ids.shape[1] - geometry.count
         reading = Reading([axis for axis in self.axes if not axis.told], self.pieces, batch)
         return LabelledState(self.network.new_state(batch, geometry), ids, begun, offsets, reading)
@@ -140,7 +148,7 @@ class Labelled(nn.Module):
         """The network's."""
         return self.network.auxiliary_losses()
 
-    def _begin(self, batch: int, room: int, device: object) -> tuple[Tensor, Tensor]:
+    def _begin(self, batch: int, room: int) -> tuple[Tensor, Tensor]:
         """Ids before the canvas and room for its own, ``(b, m + room)``, and its places ``(b,)``; on the CPU."""
         before = self.before
         if before is not None and len(before.ids) != batch:
@@ -249,4 +257,4 @@ def labelled(network: Any, layout: Layout, tokenizer: Tokenizer) -> Any:
 
 def labelled_predictor(network: Labelled, layout: Layout) -> LabelledPredictor:
     """The predictor that writes canvases of up to ``layout`` from left to right."""
-    return LabelledPredictor(network, line_of(layout))  # type: ignore[arg-type]
+    return LabelledPredictor(network, line_of(layout))

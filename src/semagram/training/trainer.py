@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -69,8 +68,7 @@ def train(
     settings, watch, save = experiment.training, watch or Silent(), save or SaveEvery()
     if isinstance(text, str):
         text = TokenisedText.of(text, experiment.tokenizer, settings.held_out, experiment.layout)
-    layout: Any = line_of(experiment.layout)
-    evaluate = evaluate or HeldOut(text.held_out, layout, experiment.objective)
+    evaluate = evaluate or HeldOut(text.held_out, line_of(experiment.layout), experiment.objective)
     with torch_settings(settings.threads), Interrupts() as interrupts:
         fabric = fabric_of(settings)
         folder = RunFolder(run, experiment, resume, fabric.is_global_zero)
