@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tests.text.labels.cases import TEXTS, cases, kinds, label
+from tests.text.labels.cases import TEXTS, cases, kinds, label, there
 
 from semagram.config import from_json, members, to_json
 from semagram.errors import UserError
@@ -15,11 +15,11 @@ from semagram.text.labels import Finished, Labeller, Running, TextLabeller, peek
 from semagram.text.labels.words import finished
 
 CASES = pytest.mark.parametrize("labeller", cases(), ids=label)
-QUICK = settings(max_examples=25, deadline=None, database=None, derandomize=True)
+QUICK = settings(max_examples=10, deadline=None, database=None, derandomize=True)
 
 
 def test_every_member_of_the_union_is_walked() -> None:
-    assert {type(case) for case in cases()} == set(members(Labeller))
+    assert {type(case) for case in cases()} == {kind for kind in members(Labeller) if there(kind)}
 
 
 @CASES
