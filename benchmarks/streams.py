@@ -54,16 +54,19 @@ from semagram.models import Transformer
 from semagram.models.embedding import Embedding, LearnedPositions
 from semagram.text import split
 from semagram.text.labels import (
-    BracketDepth,
     CharacterClass,
     Checksum,
     Finished,
+    Lexeme,
+    LineStart,
     Morphemes,
     PartOfSpeech,
     PositionInLine,
     PositionInSentence,
     PositionInWord,
     Running,
+    Speaker,
+    WordFrequency,
 )
 from semagram.trained import load
 from semagram.training import train
@@ -91,7 +94,7 @@ def with_axes(name: str, *axes: Axis) -> Experiment:
     return replace(BASE, name=name, layout=Streams(LENGTH, tags=axes))
 
 
-def table_contestants() -> dict[str, Experiment]:
+def table_contestants(text: str) -> dict[str, Experiment]:
     """The text alone; morphemes, parts of speech and the checksum of the word under every protocol."""
     found = {"none": BASE}
     for name, labeller in (("morph", Morphemes()), ("pos", PartOfSpeech()), ("sum", Checksum(of=PartOfSpeech()))):
@@ -111,24 +114,29 @@ def table_contestants() -> dict[str, Experiment]:
     return found
 
 
-def gain_contestants() -> dict[str, Experiment]:
-    """The text alone; every causal or completed axis, alone and some together, each with its controls."""
+def gain_contestants(text: str) -> dict[str, Experiment]:
+    """The text alone; every causal or completed axis, alone and some together, each with its controls. Tables (of
+    speakers, of frequent words) are those of the training part."""
+    training = split(text, 1 - BASE.training.held_out)[0]
+    pos = Axis("pos", PartOfSpeech(), Completed())
+    place, line = Axis("place_in_word", PositionInWord(), Causal()), Axis("place_in_line", PositionInLine(), Causal())
+    speaker = Axis("speaker", Speaker.of(training), Causal())
     axes: dict[str, tuple[Axis, ...]] = {
-        "pos": (Axis("pos", PartOfSpeech(), Completed()),),
-        "identity": (Axis("identity", Checksum(of=Finished(PartOfSpeech())), Completed()),),
-        "place_in_word": (Axis("place_in_word", PositionInWord(), Causal()),),
-        "place_in_line": (Axis("place_in_line", PositionInLine(), Causal()),),
+        "pos": (pos,),
+        "identity": (Axis("identity", Checksum(of=Finished(Lexeme())), Completed()),),
+        "frequency": (Axis("frequency", WordFrequency.of(training), Completed()),),
+        "speaker": (speaker,),
+        "place_in_word": (place,),
+        "place_in_line": (line,),
         "place_in_sentence": (Axis("place_in_sentence", PositionInSentence(), Causal()),),
+        "line_start": (Axis("line_start", LineStart(), Causal()),),
         "kind": (Axis("kind", CharacterClass(), Causal()),),
         "morphemes": (Axis("morphemes", Morphemes(), Completed()),),
-        "depth": (Axis("depth", BracketDepth(), Causal()),),
+        "pos_asked": (Axis("pos_asked", PartOfSpeech(), Completed(), role="both"),),
+        "pos_twice": (pos, Axis("pos_before", PartOfSpeech(), Completed(), delay=5)),
+        "places": (place, line),
+        "all": (pos, place, line, speaker),
     }
-    axes["pos_twice"] = (*axes["pos"], Axis("pos_before", PartOfSpeech(), Completed(), delay=5))
-    speaker: Any = None
-    if speaker is not None:
-        axes["speaker"] = (Axis("speaker", speaker, Causal() if speaker.causal else Completed()),)
-    axes["places"] = (*axes["pos"], *axes["place_in_word"], *axes["place_in_line"])
-    axes["pos_target"] = (Axis("pos_target", PartOfSpeech(), Completed(), role="both"),)
     found: dict[str, Experiment] = {"none": BASE}
     for name, own in axes.items():
         experiment = with_axes(name, *own)
@@ -138,7 +146,7 @@ def gain_contestants() -> dict[str, Experiment]:
     return found
 
 
-def seed_contestants() -> dict[str, Experiment]:
+def seed_contestants(text: str) -> dict[str, Experiment]:
     """The published sizes and settings: width and depth by equal parameters, block 128, batch 32."""
 
     def experiment(name: str, width: int, depth: int, *axes: Axis) -> Experiment:
@@ -341,7 +349,7 @@ def paired_p(changes: list[float]) -> float:
     return min(1.0, 2 * scale * math.sqrt(k) * total)
 
 
-PARTS: dict[str, Callable[[], dict[str, Experiment]]] = {
+PARTS: dict[str, Callable[[str], dict[str, Experiment]]] = {
     "table": table_contestants,
     "gain": gain_contestants,
     "seed": seed_contestants,
@@ -365,7 +373,7 @@ def main() -> None:
             parser.error("name a text file")
         text = asked.text.read_text(encoding="utf-8")[: asked.characters]
         text = prepared_as_the_seed(text) if asked.part == "seed" else text
-        contestants = PARTS[asked.part]()
+        contestants = PARTS[asked.part](text)
         if asked.only is not None:
             first = next(iter(contestants))
             unknown = [name for name in asked.only if name not in contestants]

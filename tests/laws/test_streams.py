@@ -33,7 +33,7 @@ from semagram.layouts import (
 )
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, SparseConvolution, StateSpace
-from semagram.models import Hierarchical, Level, Transformer, Window
+from semagram.models import Hierarchical, Level, Transformer
 from semagram.models.tagged import TaggedNetwork, network_of
 from semagram.predictors.contract import read_step_by_step
 from semagram.predictors.labelled import Labelled, labelled
@@ -56,7 +56,6 @@ TRUNKS = {
     "hierarchical": Hierarchical(
         width=WIDTH, depth=2, levels=(Level(width=WIDTH), Level(factor=4, stride=2, width=WIDTH))
     ),
-    "window": Window(context=3, width=WIDTH),
 }
 COMBINES = {"sum": Sum(), "concat": Concat(5), "crossed": Crossed(heads=2)}
 PROTOCOLS = {

@@ -28,7 +28,6 @@ from semagram.models.bundle import Bundle, pack
 from semagram.models.crossed import CrossedNetwork
 from semagram.models.hierarchical import Hierarchical
 from semagram.models.transformer import Transformer
-from semagram.models.window import Window
 
 _NEVER = -1e4
 """Logit of what cannot come next."""
@@ -49,8 +48,8 @@ def network_of(model: Any, vocabulary_size: int, layout: Layout, visibility: Vis
 def refusal(model: Any, layout: Streams) -> str | None:
     """Why a model cannot read these axes; None when it can."""
     kind = type(model).__name__
-    if not isinstance(model, Transformer | Hierarchical | Window):
-        return f"axes of tags are read by a Transformer, a Hierarchical or a Window, not by a {kind}."
+    if not isinstance(model, Transformer | Hierarchical):
+        return f"axes of tags are read by a Transformer or a Hierarchical, not by a {kind}."
     if isinstance(model, Hierarchical) and model.losses:
         return "a Hierarchical with losses asks for ids of letters, so it reads no tags: leave model.losses empty."
     if isinstance(layout.combine, Crossed) and not isinstance(model, Transformer):
