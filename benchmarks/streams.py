@@ -57,7 +57,6 @@ from semagram.text.labels import (
     CharacterClass,
     Checksum,
     Finished,
-    Lexeme,
     LineStart,
     Morphemes,
     PartOfSpeech,
@@ -123,7 +122,8 @@ def gain_contestants(text: str) -> dict[str, Experiment]:
     speaker = Axis("speaker", Speaker.of(training), Causal())
     axes: dict[str, tuple[Axis, ...]] = {
         "pos": (pos,),
-        "identity": (Axis("identity", Checksum(of=Finished(Lexeme())), Completed()),),
+        # Which word it was: one of 255 hashes (as many as this labeller has names; it says nothing else here).
+        "identity": (Axis("identity", Checksum(of=Finished(Speaker(slots=255))), Completed()),),
         "frequency": (Axis("frequency", WordFrequency.of(training), Completed()),),
         "speaker": (speaker,),
         "place_in_word": (place,),

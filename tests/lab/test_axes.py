@@ -95,7 +95,8 @@ def test_trained_scored_coded_and_written_the_same_text(made: Experiment, tmp_pa
     assert found.total_nats == pytest.approx(stepped.total_nats, rel=1e-5)
     data = model.compress(held_out)
     assert model.decompress(data) == held_out
-    assert 8 * len(data) / len(held_out) == pytest.approx(found.bits_per_character(len(held_out)), abs=0.9)
+    bits = found.bits_per_character(1)
+    assert bits - 8 <= 8 * len(data) <= bits + 8 * 40  # and the header
     assert str(model.generate("the ", 20)).startswith("the ")
     assert result.held_out_nats is not None and model.kind_of_score == "nll"
     said = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if "train_nats" in line]
@@ -219,7 +220,7 @@ def test_a_new_axis_changes_nothing_until_it_is_trained(axis: Axis, start: str, 
         trained = load(tmp_path / "run")
         assert result.step == 3 and not np.allclose(trained.score(HELD_OUT).nats, after)
         table: Any = trained.network.trunk.embedding.tags[-1]  # type: ignore[union-attr]
-        assert float(table.weight.abs().max()) > 0  # the new rows have learnt
+        assert float(table.weight.detach().abs().max()) > 0  # the new rows have learnt
 
 
 def test_controls_have_as_many_tags_known_as_early() -> None:

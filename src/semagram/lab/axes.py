@@ -171,8 +171,9 @@ def _fill(network: TaggedNetwork, old: Any) -> None:
         bundle.mix.weight[:, :width] = torch.eye(width)
     if isinstance(bundle, Bundle) and bundle.mix is not None:
         # Under Concat the columns are zero; were the rows zero too, neither would ever move.
-        for table_of_tags in list(bundle.tags)[-1:]:
-            torch.nn.init.normal_(table_of_tags.weight, std=0.3)  # type: ignore[arg-type]
+        for number, table_of_tags in enumerate(bundle.tags):
+            if f"trunk.embedding.tags.{number}.weight" not in weights:
+                torch.nn.init.normal_(table_of_tags.weight, std=0.3)  # type: ignore[arg-type]
 
 
 def go_on(model: TrainedModel, text: str, folder: Path) -> TokenisedText:
