@@ -89,7 +89,7 @@ def test_a_speaker_speaks_from_the_end_of_the_line_that_names_him() -> None:
 def test_documents_and_marks() -> None:
     assert Document("##", 2).label("a##b###c").tolist() == [1, 1, 2, 2, 2, 2, 2, 2]
     found = told(Marked((("[fr]", "French"), ("[en]", "English"))), "x\n[fr]\nla\n [en] \nthe")
-    assert found[0] == "none" and found[6] == "none" and found[7] == "French"
+    assert found[0] == "none" and found[5] == "none" and found[6] == "French"
     assert found[-4:] == ["English"] * 4 and found[-5] == "French"
     with pytest.raises(UserError, match="single lines"):
         Marked((("a\nb", "c"),))
