@@ -52,7 +52,6 @@ def run(arguments: list[str]) -> int:
         raise UserError("name a RUN, a --text, or both.")
     from semagram.commands.files import refuse_existing, write_whole
     from semagram.lab.distil import Distillation, distil_model, distil_text
-    from semagram.lab.texts import training_text
     from semagram.text import load_text
 
     out = Path(options.out)
@@ -61,6 +60,7 @@ def run(arguments: list[str]) -> int:
         options.tags, options.context, options.leaves, options.characters, options.order, options.seed
     )
     if options.run:
+        from semagram.lab.texts import training_text
         from semagram.trained import load
 
         model = load(options.run)

@@ -129,7 +129,7 @@ def code_of(tree: Node, names: tuple[str, ...], context: int, about: str) -> str
     Tags are 1 + class; ``names`` are those of all tags, "none" first.
     """
     lines = [
-        f'"""{about}"""',
+        '"""' + about.replace("\\", "/").replace('"', "'") + '"""',  # a name in it must not end the docstring
         "",
         "from functools import lru_cache",
         "",

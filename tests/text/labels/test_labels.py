@@ -89,7 +89,7 @@ def test_a_speaker_speaks_from_the_end_of_the_line_that_names_him() -> None:
 def test_documents_and_marks() -> None:
     assert Document("##", 2).label("a##b###c").tolist() == [1, 1, 2, 2, 2, 2, 2, 2]
     found = told(Marked((("[fr]", "French"), ("[en]", "English"))), "x\n[fr]\nla\n [en] \nthe")
-    assert found[0] == "none" and found[6] == "none" and found[7] == "French"
+    assert found[0] == "none" and found[5] == "none" and found[6] == "French"
     assert found[-4:] == ["English"] * 4 and found[-5] == "French"
     with pytest.raises(UserError, match="single lines"):
         Marked((("a\nb", "c"),))
@@ -98,7 +98,11 @@ def test_documents_and_marks() -> None:
 def test_frequency_classes_hold_one_two_four_words() -> None:
     labeller = WordFrequency.of("a a a a b b b c c d", first=1)
     assert told(labeller, "a B c d e")[::2] == ["first 1", "first 3", "first 3", "first 7", "rare"]
-    assert common_words()[:2] == ("the", "and") and WordFrequency().names()[-2:] == ("first 2040", "rare")
+    assert (
+        common_words()[0] == "the"
+        and len(common_words()) == 2040
+        and WordFrequency().names()[-2:] == ("first 2040", "rare")
+    )
 
 
 def test_every_affix_can_be_assigned_and_every_letter_is_in_one_segment() -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from tests.text.labels.cases import TEXTS, cases, kinds, label, there
+from tests.text.labels.promise import keeps_its_word
 
 from semagram.config import from_json, members, to_json
 from semagram.errors import UserError
-from semagram.text.labels import Finished, Labeller, Running, TextLabeller, peek_rate
+from semagram.text.labels import Finished, Labeller, Running, TextLabeller
 from semagram.text.labels.words import finished
 
 CASES = pytest.mark.parametrize("labeller", cases(), ids=label)
@@ -26,19 +27,7 @@ def test_every_member_of_the_union_is_walked() -> None:
 @QUICK
 @given(text=TEXTS)
 def test_one_tag_a_character_and_the_future_moves_none_of_a_causal_one(labeller: TextLabeller, text: str) -> None:
-    whole = labeller.label(text)
-    assert whole.shape == (len(text),) and whole.dtype == np.int64
-    assert ((whole >= 0) & (whole < len(labeller.names()))).all()
-    for end in range(1, len(text) + 1):
-        part = labeller.label(text[:end])
-        assert labeller.last(text, end) == part[-1]
-        if labeller.causal:
-            assert (part == whole[:end]).all(), (text[:end], text)
-    if labeller.causal:
-        read = labeller.reader().read
-        assert [read(char) for char in text] == whole.tolist()
-        if text:
-            assert peek_rate(labeller, text).peeked == 0
+    keeps_its_word(labeller, text)
 
 
 @pytest.mark.parametrize("of", kinds(), ids=label)
