@@ -34,7 +34,7 @@ import torch
 
 from semagram.experiment import Experiment
 from semagram.feedforward import MLP, LayerNorm
-from semagram.lab.axes import above, tags_beside
+from semagram.lab.axes import above
 from semagram.lab.axis_controls import controls
 from semagram.lab.comparison_statistics import mean_over_seeds
 from semagram.layouts import (
@@ -49,9 +49,12 @@ from semagram.layouts import (
     Streams,
     Target,
 )
+from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, NoPositions
 from semagram.models import Transformer
 from semagram.models.embedding import Embedding, LearnedPositions
+from semagram.predictors.labelled import Labelled
+from semagram.predictors.tags_of_tokens import pieces_of, tags_of
 from semagram.text import split
 from semagram.text.labels import (
     CharacterClass,
@@ -231,10 +234,6 @@ def one_run(experiment: Experiment, text: str, folder: Path, steps: int) -> dict
 def tags_paid(model: Any, text: str) -> float | None:
     """Bits a character of the tags that a model is shown and predicts one step ahead (role both): what the seed left
     out of its sum. None where nothing is told."""
-    from semagram.layouts.geometry import Geometry
-    from semagram.predictors.labelled import Labelled
-    from semagram.predictors.tags_of_tokens import pieces_of, tags_of
-
     layout = model.experiment.layout
     if model.kind_of_score == "nll" or not layout.asked:
         return None
@@ -262,6 +261,27 @@ def tags_paid(model: Any, text: str) -> float | None:
     return total / count / math.log(2)
 
 
+def written_as_the_seed(model: Any, seed: int = 0) -> str:
+    """A canvas of letters, each drawn beside the next tag of every axis, which the model is shown then: what the seed
+    would have written, had it been able to. Returned with its tags above it."""
+    network, layout, v = model.network, model.experiment.layout, model.tokenizer.vocabulary_size
+    state = network.new_state(1, Geometry.of(Sequence(layout.count).positions(), network.visibility))
+    draw = torch.Generator().manual_seed(seed)
+    ids, tags = torch.full((1, 1), v), torch.full((1, 1, len(layout.shown)), -1)
+    letters: list[int] = []
+    found: dict[str, list[str]] = {axis.name: [] for axis in layout.shown}
+    for _ in range(layout.count):
+        with torch.no_grad():
+            logits, of_axes = network.step_all(ids, state, tags)
+        ids = torch.multinomial((logits[0] / 0.8).softmax(-1), 1, generator=draw)
+        drawn = [torch.multinomial((of_axes[a.name][0] / 0.8).softmax(-1), 1, generator=draw) for a in layout.shown]
+        tags = torch.stack(drawn, dim=-1)
+        letters.append(int(ids))
+        for axis, tag in zip(layout.shown, drawn, strict=True):
+            found[axis.name].append(axis.labeller.names()[int(tag)])
+    return above(model.tokenizer.decode(letters), found)
+
+
 def carry_out(contestants: dict[str, Experiment], text: str, asked: argparse.Namespace) -> None:
     """Every contestant with every seed, seed by seed; one line of ``runs.jsonl`` each."""
     out: Path = asked.out
@@ -275,7 +295,7 @@ def carry_out(contestants: dict[str, Experiment], text: str, asked: argparse.Nam
     measured: dict[str, list[float]] = {name: [] for name in missing}
     for _ in range(3):
         for name in missing:
-            measured[name].append(cpu_a_step(contestants[name], text))
+            measured[name].append(cpu_a_step(contestants[name], text[:100_000]))
     costs |= {name: statistics.median(values) for name, values in measured.items()}
     costs_file.write_text(json.dumps(costs, indent=2), "utf-8")
     for seed in range(asked.seeds):
@@ -291,9 +311,7 @@ def carry_out(contestants: dict[str, Experiment], text: str, asked: argparse.Nam
             row = {"contestant": name, "seed": seed, **row, "wall_seconds": time.perf_counter() - began}
             if asked.part == "seed" and seed == 0:
                 model = load(folder)
-                row["sample"] = model.generate("the ", 200)
-                if model.experiment.layout != Sequence(LENGTH):
-                    print(above(*tags_beside(model, model.encode(row["sample"]))))
+                row["sample"] = written_as_the_seed(model) if name != "MAIN" else model.generate("", LENGTH)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)

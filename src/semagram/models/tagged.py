@@ -106,7 +106,15 @@ class TaggedNetwork(nn.Module):
 
     def axis_logits(self, inputs: Tensor, geometry: Geometry, tags: Tensor | None = None) -> dict[str, Tensor]:
         """What the heads of the axes that are asked for say, ``(b, n, s_k)`` by name."""
-        logits, begin, found = self.trunk(self._packed(inputs, tags), geometry), self.vocabulary_size, {}
+        return self._axes(self.trunk(self._packed(inputs, tags), geometry))
+
+    def step_all(self, inputs: Tensor, state: Any, tags: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """``step``, and with it what the heads of the axes say of the coming slots."""
+        logits = self.trunk.step(self._packed(inputs, tags), state)
+        return self._letters(logits, inputs), self._axes(logits)
+
+    def _axes(self, logits: Tensor) -> dict[str, Tensor]:
+        begin, found = self.vocabulary_size, {}
         for name, size, _ in self.asked:
             found[name] = logits[..., begin : begin + size]
             begin += size

@@ -90,10 +90,8 @@ def _questions(
     yield "given equals written", lambda: agreement.given_equals_written(probe)
     yield "knows no company", lambda: company.knows_no_company(probe)
     yield "its score decodes", lambda: score_decodes(probe, ids, 4 * probe.steps)
-    yield (
-        "text reaches no earlier answer",
-        lambda: pipeline.text_reaches_no_earlier_answer(prepare, string, 160, places),
-    )
+    past = "text reaches no earlier answer"
+    yield past, lambda: pipeline.text_reaches_no_earlier_answer(prepare, string, 160, places)
     yield "loaded equals kept", lambda: _reloaded(probe, reload)
     yield "held-out text is new", lambda: _new(training, text, ids)
 
