@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
     "text": TEXT,
-    "layouts": PARTS,
+    "layouts": PARTS | {"text"},
     "mixers": NETWORKS,
     "feedforward": NETWORKS,
     "models": MODELS,

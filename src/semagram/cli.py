@@ -29,6 +29,8 @@ COMMANDS = {
     "ensemble": "join trained models into one, and learn their weights",
     "export": "write a trained model as a Hugging Face folder",
     "recipes": "list the recipes, or print one",
+    "tags": "what labellers say of a text, and how much of that looks ahead",
+    "distil": "write what a trained model tells apart as a small labeller in Python",
     "corpora": "list the texts that are known by name",
 }
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from semagram.errors import UserError
-from semagram.layouts import Layout, Sequence
+from semagram.layouts import Layout, Sequence, Streams
+from semagram.layouts.streams import kind_of_score
 from semagram.mixers.contract import reads_pairs
 from semagram.models import Hybrid, Model, Transformer
+from semagram.models.tagged import refusal
 from semagram.objectives import NextToken, Objective, PrefixLM
 from semagram.predictors import RankByRank, Writing
 from semagram.text.tokenizers import Characters, TokenizerConfig
@@ -61,6 +63,8 @@ class Experiment:
                 f"{type(self.model).__name__}{mixer} can keep to {able} only: "
                 f"change {'model.mixer' if mixer else 'the model'} or the objective."
             )
+        if isinstance(self.layout, Streams) and self.layout.tags:
+            self._check_axes(self.layout)
         if isinstance(self.objective, PrefixLM):
             parts: Any = getattr(self.model, "network", self.model)
             mixers = parts.layers.mixers(parts.mixer) if isinstance(parts, Transformer) else ()
@@ -74,3 +78,21 @@ class Experiment:
             raise UserError(
                 f"training.halved cuts lines in two, so the layout must be a Sequence of even length: {self.layout}."
             )
+
+    def _check_axes(self, layout: Streams) -> None:
+        """What axes of tags need; an Oracle's name says so."""
+        if (
+            not isinstance(self.objective, NextToken)
+            or self.objective.forget
+            or not isinstance(self.writing, RankByRank)
+        ):
+            raise UserError(
+                f"axes of tags need the objective NextToken (without forget) and the writing RankByRank, got "
+                f"{self.objective} and {self.writing}."
+            )
+        if layout.written and self.objective.smoothing:
+            raise UserError("what may follow a tag is fixed, so objective.smoothing must be 0 with Joint axes.")
+        if (reason := refusal(self.model, layout)) is not None:
+            raise UserError(reason)
+        if kind_of_score(layout) == "oracle-conditional" and not self.name.endswith("-oracle"):
+            object.__setattr__(self, "name", f"{self.name}-oracle")

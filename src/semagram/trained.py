@@ -21,13 +21,17 @@ import torch
 from semagram.config import dumps, fingerprint, from_json
 from semagram.errors import UserError
 from semagram.experiment import Experiment
+from semagram.layouts import Streams
+from semagram.layouts.streams import kind_of_score
 from semagram.models import Hybrid
 from semagram.models.contract import Network
 from semagram.models.hybrid import HybridNetwork
+from semagram.models.tagged import network_of
 from semagram.predictors import predictor_of
 from semagram.predictors.contract import Predictor
 from semagram.predictors.experts import Experts
 from semagram.predictors.hybrid import Informed
+from semagram.predictors.labelled import LabelledPredictor, labelled, labelled_predictor
 from semagram.text.tokenizer import Tokenizer
 from semagram.text.tokenizers import tokenizer_from_json
 from semagram.training.prior import PRIOR, load_experts, save_experts
@@ -68,7 +72,10 @@ class TrainedModel:
         if self.experts is not None:
             assert isinstance(self.network, HybridNetwork)
             network = Informed(self.network, self.experts)  # type: ignore[assignment]
-        return predictor_of(network, self.experiment.layout, self.experiment.writing)
+        layout = self.experiment.layout
+        if isinstance(layout, Streams) and layout.tags:
+            return labelled_predictor(labelled(network, layout, self.tokenizer), layout)
+        return predictor_of(network, layout, self.experiment.writing)
 
     @property
     def parameters(self) -> int:
@@ -100,7 +107,19 @@ class TrainedModel:
         """Nats and bits of ``text``, read in the same windows that ``compress`` reads."""
         from semagram.verbs.score import score
 
-        return score(self.predictor, self.encode(text))
+        return score(self._reading(text), self.encode(text))
+
+    @property
+    def kind_of_score(self) -> str:
+        """``nll``; or, where tags of the whole text are told, on what it is conditional. The two are not compared."""
+        return kind_of_score(self.experiment.layout)
+
+    def _reading(self, text: str) -> Predictor:
+        """The predictor for a text that is there: told what Given and Oracle axes say of it."""
+        predictor = self.predictor
+        if self.kind_of_score == "nll" or not isinstance(predictor, LabelledPredictor):
+            return predictor
+        return predictor.knowing(self.encode(text))
 
     def compress(self, text: str, *, self_contained: bool = False) -> bytes:
         """A file that ``decompress`` turns into ``text`` again; 8 x its length / characters is an honest score.
@@ -109,6 +128,11 @@ class TrainedModel:
         """
         from semagram.verbs.compress import compress_text
 
+        if self.kind_of_score != "nll":
+            raise UserError(
+                f"this model's score is {self.kind_of_score}: a decoder would have to know the tags before the text. "
+                f"Axes that are Causal, Completed, Target or Joint can be compressed with."
+            )
         parts = None
         if self_contained:
             with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +158,10 @@ class TrainedModel:
                 return load(self.save(folder)).predictor
 
         name = f"{self.experiment.name} ({type(self.experiment.model).__name__})"
-        return audit(self.predictor, text, self.tokenizer, training=training, reload=reload, name=name)
+        # Of a text that is changed the labellers say something else: that is made anew, so that it is seen.
+        told = self.kind_of_score != "nll"
+        prepare = (lambda changed: (self._reading(changed), self.encode(changed))) if told else None
+        return audit(self.predictor, text, self.tokenizer, training=training, prepare=prepare, reload=reload, name=name)
 
     def encode(self, text: str) -> np.ndarray:
         """Ids ``(m,)``; raises ``UserError`` for an empty text or one the vocabulary cannot spell."""
@@ -205,7 +232,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> TrainedModel:
         raise UserError(f"{folder} is not a trained model: it has no {' and no '.join(missing)}.{hint}")
     experiment = from_json(Experiment, read_json(folder / CONFIG), str(folder / CONFIG))
     tokenizer = tokenizer_from_json(read_json(folder / TOKENIZER))
-    network = experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
+    visibility = experiment.objective.visibility
+    network = network_of(experiment.model, tokenizer.vocabulary_size, experiment.layout, visibility)
     load_weights(network, folder / WEIGHTS)
     experts = load_experts(folder / PRIOR) if isinstance(experiment.model, Hybrid) else None
     model = TrainedModel(experiment, tokenizer, network.to(device), experts)

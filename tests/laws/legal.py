@@ -295,6 +295,8 @@ CANDIDATES: dict[tuple[type, str], tuple[Any, ...]] = {
     (Grid, "laying"): ("rows", "spiral"),
     (Streams, "length"): (3,),
     (Streams, "axes_count"): (1, 3),
+    (Streams, "tags"): (),
+    (Streams, "combine"): (),
     (Attention, "sharpness"): (None, 4.0),
     (Attention, "heads"): (1, 2, 4),
     (Attention, "head_width"): (4, 6, None),
@@ -567,6 +569,8 @@ ASKED_ELSEWHERE: set[tuple[type, str]] = {
     (Piecewise, "frugal"),
     (Grid, "seed"),
     (Grid, "order"),
+    (Streams, "tags"),
+    (Streams, "combine"),
     (Unmasking, "order"),
 }
 """Fields that do not reach the network (folds cut the training text, weights are of auxiliary losses), not its numbers

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -67,6 +67,16 @@ class Generate:
     """Folder of a poorer run whose habits are held against the model's."""
     strength: float = 0.5
     """How much they are."""
+    show_axes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the tags of the model's axes above the text."""
+    without_axes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write as if all tags were unknown."""
+    given: tuple[str, ...] = ()
+    """AXIS=TAG: the tag that a Given axis has everywhere."""
+    given_like: str | None = None
+    """Write to the pattern of tags of this text (prompt and continuation)."""
+    guidance: float | None = None
+    """How far to follow the tags: 1 plainly, above 1 further, 0 not at all; for axes trained with dropout."""
     stop: str | None = None
     """End before this text."""
     samples: int = 1
@@ -92,12 +102,13 @@ def run(arguments: list[str]) -> int:
     model = load_either(options.run)
     if model.experiment.training.threads is not None:
         torch.set_num_threads(model.experiment.training.threads)
-    live = len(prompts) == 1 and options.samples == 1 and not options.json
+    writer = _steered(model, options)
+    live = len(prompts) == 1 and options.samples == 1 and not options.json and not options.show_axes
     if live:
         print(prompts[0], end="", flush=True)
     # A stop text may show its beginning before it is complete, so with one the text is printed at the end.
     streaming = live and not options.stop and options.beams is None
-    texts = model.generate(
+    texts = writer.generate(
         prompts,
         options.tokens,
         temperature=options.temperature,
@@ -123,7 +134,9 @@ def run(arguments: list[str]) -> int:
         seed=options.seed,
         stream=(lambda _row, piece: print(piece, end="", flush=True)) if streaming else None,
     )
-    if options.json:
+    if options.show_axes:
+        _show(model, texts if isinstance(texts, list) else [texts])
+    elif options.json:
         json.dump({"texts": texts}, sys.stdout, ensure_ascii=False)
         print()
     elif live:
@@ -132,6 +145,32 @@ def run(arguments: list[str]) -> int:
         for number, text in enumerate(texts, start=1):
             print(f"--- {number} ---\n{text}")
     return 0
+
+
+def _steered(model: Any, options: Generate) -> Any:
+    """The model, or what its axes are made to do."""
+    if not (options.without_axes or options.given or options.given_like is not None or options.guidance is not None):
+        return model
+    from semagram.lab.axes import steered
+    from semagram.trained import TrainedModel
+
+    if not isinstance(model, TrainedModel):
+        raise UserError("axes of tags are steered in a single run, not in an ensemble.")
+    wrong = next((word for word in options.given if "=" not in word), None)
+    if wrong is not None:
+        raise UserError(f"--given is written AXIS=TAG, got {wrong!r}.")
+    constant = dict(word.split("=", 1) for word in options.given)
+    return steered(
+        model, like=options.given_like, constant=constant, guidance=options.guidance, without=options.without_axes
+    )
+
+
+def _show(model: Any, texts: list[str]) -> None:
+    """Each text with its tags above it; of tags that were written with it, what the labeller says of it."""
+    from semagram.lab.axes import above, tags_beside
+
+    for text in texts:
+        print(above(*tags_beside(model, model.encode(text))))
 
 
 def _draft(name: str | None) -> Writer | Draft | None:

@@ -31,6 +31,7 @@ def run(arguments: list[str]) -> int:
     import torch
 
     from semagram.lab.ensembles import load_either, text_for
+    from semagram.layouts.streams import protocols_of
     from semagram.verbs.score import table
 
     model = load_either(options.run)
@@ -43,6 +44,8 @@ def run(arguments: list[str]) -> int:
     if options.json:
         told: dict[str, object] = {
             "run": options.run,
+            "kind": getattr(model, "kind_of_score", "nll"),
+            "axes": protocols_of(model.experiment.layout).removeprefix("axes: "),
             "characters": len(text),
             "tokens": found.tokens,
             "total_nats": found.total_nats,
@@ -57,5 +60,10 @@ def run(arguments: list[str]) -> int:
         return 0
     for row in rows:
         print(f"{row.nats:8.4f} nats  p {row.probability:.6f}  rank {row.rank:>4}  {row.text}")
+    if protocols := protocols_of(model.experiment.layout):
+        print(protocols)
+    kind = getattr(model, "kind_of_score", "nll")
+    if kind != "nll":
+        print(f"{kind}: the model was told tags of this text, so this is no likelihood of it")
     print(f"{bits:.4f} bits a character ({nats:.4f} nats) over {len(text):,} characters, {found.tokens:,} tokens")
     return 0

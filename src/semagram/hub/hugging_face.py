@@ -29,6 +29,7 @@ from semagram.hub.tokens import mask_of, tokenizer_of
 from semagram.hub.weights import fill
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
+from semagram.models.tagged import network_of
 from semagram.models.transformer import Transformer
 from semagram.objectives import Masked, NextToken
 from semagram.predictors import RankByRank, Unmasking
@@ -115,7 +116,8 @@ def _exported(folder: Path, device: str) -> TrainedModel:
     values = read_json(folder / CONFIG)
     experiment = from_json(Experiment, values.get("semagram", {}), str(folder / CONFIG))
     tokenizer = tokenizer_from_json(read_json(folder / OURS))
-    network = experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
+    visibility = experiment.objective.visibility
+    network = network_of(experiment.model, tokenizer.vocabulary_size, experiment.layout, visibility)
     tensors = Tensors.read(folder)
     tensors.unprefixed("network.")
     fill(network, {name: tensors.take(name) for name in list(tensors.left)}, str(folder))

@@ -17,6 +17,7 @@ from semagram.config import to_json
 from semagram.errors import UserError, nearest
 from semagram.experiment import Experiment
 from semagram.lab import recipes
+from semagram.lab.axis_controls import controls
 from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.predictors.ngram import NgramConfig
 from semagram.predictors.suffix import SuffixConfig
@@ -65,7 +66,7 @@ Contestant = FromRecipe | FromRun | Counting
 
 
 def find(words: Sequence[str]) -> list[Contestant]:
-    """The contestants that ``words`` name, and the n-gram, which is always there.
+    """The contestants that ``words`` name, the controls of their axes, and the n-gram, which is always there.
 
     ``UserError`` for a word that names none, one that comes twice, and a run that is not finished.
     """
@@ -82,7 +83,15 @@ def find(words: Sequence[str]) -> list[Contestant]:
     twice = [word for word, name in zip(words, names, strict=True) if names.count(name) > 1]
     if twice:
         raise UserError(f"{' and '.join(twice)} are the same contestant, {names[words.index(twice[0])]!r}: name one.")
+    found = [one for contestant in found for one in (contestant, *_controls(contestant))]
     return found if Counting() in found else [*found, Counting()]
+
+
+def _controls(contestant: Contestant) -> list[FromRecipe]:
+    """Of a recipe with axes of tags: the same without them, and with checksums and noise in their place."""
+    if not isinstance(contestant, FromRecipe):
+        return []
+    return [FromRecipe(f"{contestant.name} {name}", e) for name, e in controls(contestant.experiment).items()]
 
 
 def folder_name(name: str) -> str:

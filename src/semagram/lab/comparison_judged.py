@@ -5,6 +5,8 @@
 | nll | the exact code length, read as ``compress`` reads it; a masked model's in its own order of writing |
 | nll_upper_bound | the any-order bound that a masked model is trained on |
 | pseudo_nll | each token given all others: no likelihood, and nothing can be coded with it |
+| given_conditional | the text, given tags that were known before it |
+| oracle_conditional | the text, given tags that know letters to come: no likelihood of anything |
 
 Two kinds are never one number, and never share a column.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +27,7 @@ from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.lab import elsewhere
 from semagram.layouts.geometry import Geometry
+from semagram.layouts.streams import protocols_of
 from semagram.layouts.visibility import Visibility
 from semagram.objectives import LossKind
 from semagram.predictors.boosted_trees import BoostedTrees, BoostedTreesPredictor
@@ -108,6 +111,10 @@ class Judged:
     """Trained numbers; None for a model that counts."""
     flops_per_token: float | None = None
     """Multiplications and additions of a forward pass, a token; None for a model that counts."""
+    given_conditional: float | None = None
+    """With tags that were known before the text; no likelihood of the text."""
+    oracle_conditional: float | None = None
+    """With tags that know letters to come; nothing that can be compared."""
     sample: str = ""
     note: str | None = None
 
@@ -119,6 +126,12 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
     objective, layout = model.experiment.objective, model.experiment.layout
     nats: NDArray[np.float64] | None = None
     exact: float | None = None
+    kind = model.kind_of_score
+    if kind != "nll":  # told tags of the whole text: a column of its own, and never paired with a likelihood
+        bits = model.score(text.held_out).bits_per_character(characters)
+        sample = str(model.generate("", SAMPLE_TOKENS))
+        judged = Judged(parameters=model.parameters, sample=sample, note=protocols_of(layout) or None)
+        return replace(judged, **{kind.replace("-", "_"): bits}), None, lengths
     trained_on: dict[LossKind, float] = {}
     if objective.visibility is not Visibility.OTHERS:
         nats = model.score(text.held_out).nats
@@ -135,6 +148,7 @@ def judge_network(model: TrainedModel, text: ComparedText, coded: bool) -> Costs
         parameters=model.parameters,
         flops_per_token=_flops_per_token(model),
         sample=str(model.generate("", SAMPLE_TOKENS, seed=model.experiment.seed)) if nats is not None else "",
+        note=protocols_of(layout) or None,
     )
     return judged, nats, lengths
 

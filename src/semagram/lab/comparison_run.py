@@ -171,10 +171,10 @@ def _carried_out(
         note = seen_before(contestant.experiment, text)
         result = replace(result, **_spent(contestant.folder))
         judged, nats, lengths = judge_network(load(contestant.folder), text, coded)
-        judged = replace(judged, note=note)
+        judged = replace(judged, note="; ".join(said for said in (judged.note, note) if said) or None)
     else:
         experiment = contestant.experiment
-        tokenised = TokenisedText.of(text.whole, experiment.tokenizer, text.held_out_share)
+        tokenised = TokenisedText.of(text.whole, experiment.tokenizer, text.held_out_share, experiment.layout)
         trained = train(experiment, tokenised, folder, resume=(folder / "config.json").exists(), watch=watch)
         if trained.interrupted:
             raise KeyboardInterrupt

@@ -7,10 +7,11 @@ contestant, in exact bits per character only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from semagram.lab.axis_controls import NONE, verdicts
 from semagram.lab.beside import Beside
 from semagram.lab.comparison_run import ContestantResult
 from semagram.lab.comparison_statistics import Blocks, Estimate, blocks_of, bootstrap, mean_over_seeds
@@ -20,6 +21,8 @@ KINDS = {
     "nll": "exact bits/char (nll)",
     "nll_upper_bound": "upper bound, bits/char (nll_upper_bound)",
     "pseudo_nll": "pseudo, bits/char (pseudo_nll)",
+    "given_conditional": "given its tags, bits/char (given-conditional)",
+    "oracle_conditional": "told letters to come, bits/char (oracle-conditional)",
     "coded": "decoded file, bits/char (coded)",
 }
 """Columns of scores; a column without a value is left out."""
@@ -36,6 +39,8 @@ class Row:
     """By kind (``KINDS``); a kind that it has not is not there."""
     difference: Estimate | None
     """To the first contestant, exact bits per character; None for the first, and where one has no exact score."""
+    verdict: str = ""
+    """What the controls of its axes say of them."""
 
     @property
     def done(self) -> tuple[ContestantResult, ...]:
@@ -61,7 +66,7 @@ class Row:
             seeds = [r.seed for r in failed if r.failed == reason]
             which = "" if seeds == [None] else f" with seed {', '.join(map(str, seeds))}"
             said.append(f"failed{which} ({len(failed)} of {len(self.results)}): {reason}")
-        return "; ".join(said)
+        return "; ".join([*said, self.verdict] if self.verdict else said)
 
 
 def rows_of(groups: Sequence[tuple[str, Sequence[ContestantResult]]]) -> list[Row]:
@@ -75,7 +80,18 @@ def rows_of(groups: Sequence[tuple[str, Sequence[ContestantResult]]]) -> list[Ro
             if values:
                 row.scores[kind] = mean_over_seeds(values)
         rows.append(Row(name, row.results, row.scores, _difference(rows[0], row) if rows else None))
-    return rows
+    return [replace(row, verdict=_verdict(row, rows)) for row in rows]
+
+
+def _verdict(row: Row, rows: Sequence[Row]) -> str:
+    """Of a contestant with axes: each against the rows of its controls, which bear its name."""
+    own = {r.name.removeprefix(f"{row.name} "): r for r in rows if r.name.startswith(f"{row.name} ")}
+    kind = next((k for k in ("nll", "given_conditional", "oracle_conditional") if k in row.scores), None)
+    if kind is None or NONE not in own:
+        return ""
+    bits = {name: r.scores[k].mean for name, r in own.items() for k in (kind, "nll") if k in r.scores}
+    axes = tuple(dict.fromkeys(name.split("~")[0] for name in own if "~" in name))
+    return "; ".join(f"{axis}: {said}" for axis, said in verdicts({**bits, "": row.scores[kind].mean}, axes).items())
 
 
 def _difference(first: Row, other: Row) -> Estimate | None:

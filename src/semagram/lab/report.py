@@ -34,6 +34,16 @@ _MEANING = {
         "Each token was predicted from all others. This is no likelihood and no code length, and stands beside no "
         "other score.",
     ),
+    "given-conditional": (
+        "given its tags: given-conditional",
+        "The model was told tags of the held-out text that are known before it is. What it costs beside them is no "
+        "code length of the text alone.",
+    ),
+    "oracle-conditional": (
+        "told letters to come: oracle-conditional",
+        "The model was told tags of the whole held-out text, letters to come among it. This is no code length, and "
+        "stands beside no other score.",
+    ),
 }
 _LOSS = {
     "nll": "exact (nll)",
@@ -49,7 +59,7 @@ def write_report(outcome: Outcome, held_out: str) -> Path:
         raise UserError(f"{outcome.folder} has not finished: go on with it first (--resume).")
     experiment = outcome.experiment
     loss_kind = experiment.objective.loss_kind
-    kind, meaning = _MEANING[loss_kind]
+    kind, meaning = _MEANING[loss_kind if model.kind_of_score == "nll" else model.kind_of_score]
     training = _training_text(outcome, held_out)
     bars, note = _bars(experiment.name, bits, held_out, training, loss_kind == "pseudo_nll")
     passage = Passage.of(held_out)

@@ -102,7 +102,7 @@ def carry_out(
     """Train ``experiment``, then score the whole held-out text and write a sample and ``report.html``."""
     folder = _folder(experiment, out, resume)
     text = load_text(experiment.text).text
-    tokenised = TokenisedText.of(text, experiment.tokenizer, experiment.training.held_out)
+    tokenised = TokenisedText.of(text, experiment.tokenizer, experiment.training.held_out, experiment.layout)
     watch: Watcher | None = None if quiet else watcher()
 
     def sample(network: nn.Module) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from semagram.lab.runs import Outcome
 from semagram.lab.three_ways import lines
+from semagram.layouts.streams import kind_of_score
 from semagram.training.progress import duration
 
 
@@ -23,13 +24,19 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "cpu_seconds": outcome.cpu_seconds,
         "training_characters": outcome.training_characters,
         "held_out_characters": outcome.held_out_characters,
-        "loss_kind": outcome.experiment.objective.loss_kind,
+        "loss_kind": _kind(outcome),
         "nats_per_character": outcome.nats_per_character,
         "bits_per_character": outcome.bits_per_character,
         "pseudo_nats_per_token": outcome.pseudo_nats,
         "three_ways": None if outcome.ways is None else asdict(outcome.ways),
         "sample": outcome.sample,
     }
+
+
+def _kind(outcome: Outcome) -> str:
+    """What the score is: the objective's kind, or conditional on tags."""
+    kind = kind_of_score(outcome.experiment.layout)
+    return outcome.experiment.objective.loss_kind if kind == "nll" else kind
 
 
 def tell(outcome: Outcome) -> None:
@@ -49,6 +56,8 @@ def tell(outcome: Outcome) -> None:
         f"{outcome.bits_per_character:.4f} bits a character ({outcome.nats_per_character:.4f} nats) over all "
         f"{outcome.held_out_characters:,} held-out characters,"
     )
+    if outcome.model.kind_of_score != "nll":
+        print(f"{outcome.model.kind_of_score}: told tags of that text, so it is no likelihood of it;")
     if outcome.ways is not None:
         print("\n".join(lines(outcome.ways)))
     print(

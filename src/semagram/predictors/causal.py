@@ -156,6 +156,8 @@ class CausalState:
             self._last = self._last[rows]
             self._logits = None if self._logits is None else self._logits[rows]
             return
+        if hasattr(self._network, "selected"):  # what stands before the rows goes with them
+            self._network = self._network.selected(rows)  # type: ignore[attr-defined]
         written, self._ids = self._ids, []
         self._state, self._written, self._logits = self._network.new_state(self._batch, self._geometry), 0, None
         self._last = torch.full_like(self._last, self._network.vocabulary_size)

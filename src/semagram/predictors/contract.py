@@ -11,9 +11,10 @@ and can never be emitted, because the distribution has only v entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +68,26 @@ class Rewindable(Protocol):
 
     def select(self, rows: Tensor) -> None:
         """Row i goes on as row ``rows[i]`` has stood, ``rows (b,)`` int64; rows may be left out and taken twice."""
+        ...
+
+
+@runtime_checkable
+class Placeable(Protocol):
+    """A ``Predictor`` that reads what stands before its canvas, in the same text, to make side information of it.
+
+    Windows overlap, and a row's text is known up to its window when that is opened, to encoder and decoder alike; so
+    what was read in windows gone by need not be forgotten. A canvas that is opened without having been placed begins
+    a text.
+    """
+
+    @property
+    def memory(self) -> int:
+        """Tokens before a canvas that are read, at most."""
+        ...
+
+    def placed(self, before: Sequence[np.ndarray], offsets: np.ndarray) -> Predictor:
+        """The same predictor for a batch of canvases: row r stands at place ``offsets[r]`` of its text, behind the ids
+        ``before[r]``."""
         ...
 
 

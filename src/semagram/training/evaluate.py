@@ -21,6 +21,7 @@ from semagram.errors import UserError
 from semagram.layouts import Layout, Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.objectives import Objective
+from semagram.predictors.labelled import MEMORY, Labelled
 from semagram.training.seeds import Purpose, seed_of
 
 Evaluate = Callable[[nn.Module], float]
@@ -76,12 +77,17 @@ class HeldOut:
         draws = DRAWS if self.objective.loss_kind == "nll_upper_bound" else 1
         rows = max(1, ROWS // draws)
         total = 0.0
+        if isinstance(network, Labelled):
+            network = network.knowing(np.asarray(self.ids, dtype=np.int64))
         with torch.no_grad():
             for first in range(0, len(windows.starts), rows):
                 starts = windows.starts[first : first + rows]
                 new = windows.new[first : first + rows]
                 ids = torch.from_numpy(self.ids[starts[:, None] + np.arange(count)].astype(np.int64))
                 counted = torch.from_numpy(np.arange(count) >= new[:, None])
+                if isinstance(network, Labelled):
+                    before = [np.asarray(self.ids[max(0, s - MEMORY) : s], dtype=np.int64) for s in starts.tolist()]
+                    network = network.placed(before, starts)
                 total += self._nats(network, geometry, ids.to(device), counted.to(device), draws, first)
         return total / len(self.ids)
 

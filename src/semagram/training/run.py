@@ -19,7 +19,9 @@ from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts.geometry import Geometry
 from semagram.models.hybrid import HybridNetwork
+from semagram.models.tagged import network_of
 from semagram.predictors.hybrid import Informed
+from semagram.predictors.labelled import labelled
 from semagram.training import checkpoint as checkpoints
 from semagram.training.batches import Batches
 from semagram.training.checkpoint import Checkpoint, Identity
@@ -31,6 +33,7 @@ from semagram.training.records import Logs, RunFolder
 from semagram.training.start import begin_from
 from semagram.training.state import Progress, Result
 from semagram.training.step import Diverged, TrainingStep
+from semagram.training.tags import TagSheet
 from semagram.training.tokenised import TokenisedText
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class Run:
         evaluate: Evaluate,
         sample: Callable[[nn.Module], str] | None,
         prior: Prior | None = None,
+        sheet: TagSheet | None = None,
     ) -> None:
         settings, layout = experiment.training, experiment.layout
         self.experiment = experiment
@@ -70,7 +74,7 @@ class Run:
         batches = Batches(text.train, layout.count, settings.batch, experiment.seed)
         torch.manual_seed(experiment.seed)
         v, visibility = text.tokenizer.vocabulary_size, experiment.objective.visibility
-        network = experiment.model.build(v, layout, visibility)
+        network = network_of(experiment.model, v, layout, visibility)
         if settings.start is not None:
             begin_from(settings.start, network, text.tokenizer, watch.notice)
         geometry = Geometry.of(layout.positions(), visibility).to(fabric.device)
@@ -88,14 +92,14 @@ class Run:
             accumulate=settings.accumulate,
             clip=settings.clip,
             generator=torch.Generator(),
-            prior=None if prior is None else prior.cross_fitted,
+            beside_text=sheet if prior is None else prior.cross_fitted,
         )
         # The network itself, not what compile and Fabric made of it: its names and its own arithmetic are saved
         # and scored.
         self.network: nn.Module = network
         self._prior = prior
-        # What is scored and written with: a hybrid network knows its n-grams then.
-        self._whole: Any = network
+        # What is scored and written with: a hybrid network knows its n-grams then, a tagged one its labellers.
+        self._whole: Any = labelled(network, layout, text.tokenizer)
         if prior is not None:
             assert isinstance(network, HybridNetwork)
             self._whole = Informed(network, prior.experts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from semagram.layouts.geometry import Geometry
 from semagram.objectives import Example, Objective, auxiliary_of, weighted_nats
-from semagram.predictors.experts import CrossFitted
 from semagram.training.batches import Batches
 from semagram.training.seeds import Purpose, seed_network, seed_of
 from semagram.training.stepper import Stepper
@@ -22,6 +21,14 @@ from semagram.training.stepper import Stepper
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from lightning_fabric.wrappers import _FabricModule
+
+
+class BesideText(Protocol):
+    """What a network is given beside the ids of the training text: what n-grams say, or tags."""
+
+    def rows(self, starts: NDArray[np.int64], count: int) -> NDArray[Any]:
+        """``(b, count, ...)`` of the places ``start .. start + count - 1``."""
+        ...
 
 
 class Diverged(Exception):
@@ -34,7 +41,7 @@ def losses(
     """The loss of an example, nats a token, and by name what else is trained: of the objective, and of parts of the
     network. The one place where training asks the network.
 
-    ``rows (b, n, K, v)``: what n-gram models say there, for a network that is given them.
+    ``rows (b, n, ...)``: what n-gram models say there, or labellers, for a network that is given it.
     """
     if example.keep is not None or example.prefix:
         where = geometry.coords, geometry.order, geometry.visibility
@@ -66,7 +73,7 @@ class TrainingStep:
     accumulate: int
     clip: float | None
     generator: torch.Generator
-    prior: CrossFitted | None = None
+    beside_text: BesideText | None = None
     beside: dict[str, float] = field(default_factory=dict)
     """What else was trained in the last step, by name (of this process's rows)."""
 
@@ -118,10 +125,10 @@ class TrainingStep:
         return self.objective.example(ids, self.geometry, self.mask_id, generator).inputs, self.geometry
 
     def _rows(self, starts: NDArray[np.int64], geometry: Geometry) -> Tensor | None:
-        """The prior's rows for lines that begin at these training tokens."""
-        if self.prior is None:
+        """What stands beside lines that begin at these training tokens."""
+        if self.beside_text is None:
             return None
-        return torch.from_numpy(self.prior.rows(starts, geometry.count)).to(geometry.coords.device)
+        return torch.from_numpy(self.beside_text.rows(starts, geometry.count)).to(geometry.coords.device)
 
     def _waiting(self, wait: bool) -> Any:
         """With several processes, gradients are exchanged at the last part only."""

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semagram.errors import UserError
+from semagram.layouts import Joint, Layout, Streams
 from semagram.text import Characters, Tokenizer, TokenizerConfig, split
+from semagram.text.interleaved import InterleavedTokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +32,11 @@ class TokenisedText:
     tokenizer: Tokenizer
 
     @classmethod
-    def of(cls, text: str, tokenizer: TokenizerConfig | Tokenizer, held_out: float) -> TokenisedText:
-        """Cut the last ``held_out`` (share) of the characters off, train the tokenizer, encode both parts.
+    def of(
+        cls, text: str, tokenizer: TokenizerConfig | Tokenizer, held_out: float, layout: Layout | None = None
+    ) -> TokenisedText:
+        """Cut the last ``held_out`` (share) of the characters off, train the tokenizer, encode both parts. Where tags
+        of ``layout`` are written between the letters, ids are both.
 
         ``UserError`` for an empty text, or one that the tokenizer cannot write.
         """
@@ -40,6 +45,8 @@ class TokenisedText:
             raise UserError(f"the text has {len(text)} characters: nothing is left to train on.")
         if not isinstance(tokenizer, Tokenizer):
             tokenizer = tokenizer.train(text if isinstance(tokenizer, Characters) else train)
+            if isinstance(layout, Streams) and layout.written:
+                tokenizer = interleaved(tokenizer, layout)
         return cls(_encoded(train, tokenizer), _encoded(rest, tokenizer), len(train), len(rest), tokenizer)
 
     @property
@@ -59,6 +66,14 @@ class TokenisedText:
         for part in (self.train, self.held_out):
             digest.update(np.ascontiguousarray(part, dtype="<u4").tobytes())
         return digest.hexdigest()
+
+
+def interleaved(tokenizer: Tokenizer, layout: Streams) -> InterleavedTokenizer:
+    """The tokenizer of letters and of the tags between them."""
+    protocol = layout.written[0].protocol
+    assert isinstance(protocol, Joint)
+    axes = tuple((axis.name, axis.labeller) for axis in layout.written)
+    return InterleavedTokenizer(tokenizer, axes, protocol.order, protocol.every)
 
 
 def _encoded(text: str, tokenizer: Tokenizer) -> NDArray[np.unsignedinteger]:

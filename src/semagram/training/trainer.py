@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import nn
 
 from semagram.experiment import Experiment
+from semagram.layouts.streams import line_of
 from semagram.training.device import fabric_of, torch_settings
 from semagram.training.evaluate import Evaluate, HeldOut
 from semagram.training.files import CannotWrite
@@ -25,6 +26,7 @@ from semagram.training.records import RunFolder
 from semagram.training.run import Run
 from semagram.training.schedule import Pace, evaluation_steps, rate_factor
 from semagram.training.state import Ending, Result
+from semagram.training.tags import tag_sheet
 from semagram.training.tokenised import TokenisedText
 
 
@@ -65,13 +67,14 @@ def train(
     """
     settings, watch, save = experiment.training, watch or Silent(), save or SaveEvery()
     if isinstance(text, str):
-        text = TokenisedText.of(text, experiment.tokenizer, settings.held_out)
-    evaluate = evaluate or HeldOut(text.held_out, experiment.layout, experiment.objective)
+        text = TokenisedText.of(text, experiment.tokenizer, settings.held_out, experiment.layout)
+    evaluate = evaluate or HeldOut(text.held_out, line_of(experiment.layout), experiment.objective)
     with torch_settings(settings.threads), Interrupts() as interrupts:
         fabric = fabric_of(settings)
         folder = RunFolder(run, experiment, resume, fabric.is_global_zero)
         prior = prior_of(experiment.model, text.tokenizer.vocabulary_size, text.train)
-        life = Run(experiment, text, folder, fabric, watch, evaluate, sample, prior)
+        sheet = tag_sheet(experiment.layout, text.train, text.tokenizer)
+        life = Run(experiment, text, folder, fabric, watch, evaluate, sample, prior, sheet)
         result: Result | None = None
         try:
             life.open(loggers)

@@ -54,9 +54,10 @@ def audit(
         if tokenizer is None:
             raise UserError("a text needs the tokenizer that makes ids of it: audit(predictor, text, tokenizer).")
         ids = np.asarray(tokenizer.encode(text), dtype=np.int64)
+        places = 6 if prepare is None else 40
         prepare = prepare or (lambda changed: (predictor, np.asarray(tokenizer.encode(changed), dtype=np.int64)))
     else:
-        ids = np.asarray(text)
+        ids, places = np.asarray(text), 6
     if rows < 1 or cells < 1 or steps < 1:
         raise UserError(f"rows, cells and steps must be at least 1, got {rows}, {cells} and {steps}.")
     began = time.perf_counter()
@@ -64,13 +65,20 @@ def audit(
     with held_still(threads):
         findings = tuple(
             _ask(check, question)
-            for check, question in _questions(probe, ids, text, tokenizer, training, prepare, reload)
+            for check, question in _questions(probe, ids, text, tokenizer, training, prepare, reload, places)
         )
     return AuditReport(name or type(predictor).__name__, findings, time.perf_counter() - began)
 
 
 def _questions(
-    probe: Probe, ids: np.ndarray, text: Any, tokenizer: Any, training: Any, prepare: Prepare | None, reload: Any
+    probe: Probe,
+    ids: np.ndarray,
+    text: Any,
+    tokenizer: Any,
+    training: Any,
+    prepare: Prepare | None,
+    reload: Any,
+    places: int,
 ) -> Iterator[Question]:
     string = text if isinstance(text, str) else None
     yield "sums to one", lambda: distribution.sums_to_one(probe)
@@ -82,7 +90,8 @@ def _questions(
     yield "given equals written", lambda: agreement.given_equals_written(probe)
     yield "knows no company", lambda: company.knows_no_company(probe)
     yield "its score decodes", lambda: score_decodes(probe, ids, 4 * probe.steps)
-    yield "text reaches no earlier answer", lambda: pipeline.text_reaches_no_earlier_answer(prepare, string, 160)
+    past = "text reaches no earlier answer"
+    yield past, lambda: pipeline.text_reaches_no_earlier_answer(prepare, string, 160, places)
     yield "loaded equals kept", lambda: _reloaded(probe, reload)
     yield "held-out text is new", lambda: _new(training, text, ids)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from semagram.errors import UserError
-from semagram.predictors.contract import DecodingState, Predictor
+from semagram.predictors.contract import DecodingState, Placeable, Predictor
 from semagram.verbs.constraints import Constraint
 from semagram.verbs.sampling import Sampling, uniforms
 from semagram.verbs.windows import has_pages
@@ -126,7 +126,11 @@ class _Line:
         length = count if has_pages(self.predictor) else min(count, self.total - start)
         given = torch.full((len(self.ids), length), -1, dtype=torch.int64)
         given[:, : at - start] = self.ids[:, start:at]
-        state = self.predictor.open(self.predictor.canvas(length), len(self.ids), given if at > start else None)
+        predictor = self.predictor
+        if isinstance(predictor, Placeable):
+            before = self.ids[:, max(0, start - predictor.memory) : start].numpy()
+            predictor = predictor.placed(list(before), np.full(len(before), start))
+        state = predictor.open(predictor.canvas(length), len(self.ids), given if at > start else None)
         self.device = state.next_positions.device
         return state, start + length - at
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semagram.predictors.contract import DecodingState, Predictor
+from semagram.predictors.contract import DecodingState, Placeable, Predictor
 from semagram.verbs.windows import Canvases
 
 Exchange = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -55,7 +55,12 @@ def walk(predictor: Predictor, canvases: Canvases, text: np.ndarray, exchange: E
 
 
 def opened(predictor: Predictor, canvases: Canvases, text: np.ndarray) -> DecodingState:
-    """The predictor's state for these canvases, with their given cells known."""
+    """The predictor's state for these canvases, with their given cells known, and what stands before them where the
+    predictor reads that."""
+    if isinstance(predictor, Placeable):
+        rows = zip(canvases.begins.tolist(), canvases.offsets.tolist(), strict=True)
+        before = [text[max(begin, offset - predictor.memory) : offset] for begin, offset in rows]
+        predictor = predictor.placed(before, canvases.offsets)
     given: Tensor | None = None
     if canvases.given:
         cells = np.full((canvases.rows, canvases.length), -1, dtype=np.int64)

@@ -40,6 +40,8 @@ class Canvases:
     """``(b,)`` int64: the place in the text of each canvas's first cell."""
     filled: np.ndarray
     """``(b,)`` int64, 0..length: how many leading cells hold text."""
+    begins: np.ndarray
+    """``(b,)`` int64: where each row's stretch begins; from there to its offset it has been read."""
 
     @property
     def rows(self) -> int:
@@ -90,7 +92,7 @@ class Plan:
         while start + given < longest:
             length = canvas if self.pages else min(canvas, longest - start)
             offsets = starts + start
-            yield Canvases(length, given, offsets, np.clip(ends - offsets, 0, length))
+            yield Canvases(length, given, offsets, np.clip(ends - offsets, 0, length), starts)
             start, given = start + stride, canvas - stride
 
 
@@ -141,7 +143,7 @@ def gathered(canvases: Iterable[Canvases], cells: int) -> Iterator[Canvases]:
         keep = canvas.filled > canvas.given
         shape = (canvas.length, canvas.given)
         kept = waiting.setdefault(shape, [])
-        kept.append(Canvases(*shape, canvas.offsets[keep], canvas.filled[keep]))
+        kept.append(Canvases(*shape, canvas.offsets[keep], canvas.filled[keep], canvas.begins[keep]))
         if sum(c.rows for c in kept) * canvas.length >= cells:
             yield from _batches(waiting.pop(shape), cells)
     for kept in waiting.values():
@@ -152,6 +154,8 @@ def _batches(same: list[Canvases], cells: int) -> Iterator[Canvases]:
     length, given = same[0].length, same[0].given
     offsets = np.concatenate([c.offsets for c in same])
     filled = np.concatenate([c.filled for c in same])
+    begins = np.concatenate([c.begins for c in same])
     rows = max(1, cells // length)
     for start in range(0, len(offsets), rows):
-        yield Canvases(length, given, offsets[start : start + rows], filled[start : start + rows])
+        part = slice(start, start + rows)
+        yield Canvases(length, given, offsets[part], filled[part], begins[part])

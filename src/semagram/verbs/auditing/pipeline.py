@@ -23,8 +23,11 @@ Prepare = Callable[[str], tuple[Any, np.ndarray]]
 _PLACES = 6
 
 
-def text_reaches_no_earlier_answer(prepare: Prepare | None, text: str | None, characters: int) -> str:
-    """Change a character, and cut the text short: answers for the ids that both texts begin with stay."""
+def text_reaches_no_earlier_answer(
+    prepare: Prepare | None, text: str | None, characters: int, places: int = _PLACES
+) -> str:
+    """Change a character, and cut the text short: answers for the ids that both texts begin with stay. ``places``: how
+    many characters; side information of words changes with few of them."""
     if prepare is None or text is None:
         raise NotAsked("no text and no way from text to ids was given")
     text = text[:characters]
@@ -34,7 +37,7 @@ def text_reaches_no_earlier_answer(prepare: Prepare | None, text: str | None, ch
     free = not getattr(predictor, "fixed_order", True)
     answers = None if free else _answers(predictor, ids)
     asked = 0
-    for place in sorted({1 + i * (len(text) - 2) // (_PLACES - 1) for i in range(_PLACES)}):
+    for place in sorted({1 + i * (len(text) - 2) // (places - 1) for i in range(places)}):
         other = next(c for c in text if c != text[place])
         for changed, what in (
             (text[:place] + other + text[place + 1 :], f"character {place} ({text[place]!r}) is changed to {other!r}"),
