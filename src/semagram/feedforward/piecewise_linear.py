@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
+from semagram.feedforward import twice
 from semagram.feedforward.basis import Basis
 
 Form = Literal["expand", "recomputed", "bag"]
@@ -52,6 +53,8 @@ class PiecewiseLinear(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.outputs = outputs
+        self.config = basis
+        """Of the functions that it has now; see ``piecewise_refinement``."""
         self.basis: Any = basis.build()
         self.form = form
         self.frugal = frugal
@@ -74,7 +77,7 @@ class PiecewiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., I) -> (..., O)``."""
         flat = x.reshape(-1, self.inputs)
-        form = self.form or self.fitting(flat)
+        form = "expand" if twice.asked() else self.form or self.fitting(flat)
         if form == "bag":
             out = bag(flat, self.weight, self.basis)
         elif form == "recomputed":

@@ -4,7 +4,8 @@
 
 Trials are sorted into k groups (a choice's values; four equal parts of a range); *within* and *total* are sums of
 squares of ranks, so that one diverged trial weighs no more than another bad one (Kruskal and Wallis 1952, with Kelley's
-correction for chance). A field whose effect depends on another one shows less here than it has. Tested on scores with a known part.
+correction for chance). A field whose effect depends on another one shows less here than it has. Tested on scores with
+a known part.
 """
 
 from __future__ import annotations

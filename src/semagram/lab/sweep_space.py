@@ -6,8 +6,8 @@
     training.optimiser=AdamW,Lion               one of these parts, with their own defaults
 
 A field that only some of the parts have (``model.mixer.state`` beside ``model.mixer=Attention,StateSpace``) is asked
-for where it is. Everything is tried on the recipe before anything is trained: a path, a type or a value that cannot be is
-refused in one line.
+for where it is. Everything is tried on the recipe before anything is trained: a path, a type or a value that cannot be
+is refused in one line.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -24,6 +24,7 @@ from semagram.training import checkpoint as checkpoints
 from semagram.training.batches import Batches
 from semagram.training.checkpoint import Checkpoint, Identity
 from semagram.training.evaluate import Evaluate
+from semagram.training.growth import Growing, carried_state
 from semagram.training.loggers import Logger, LoggerName, open_logger
 from semagram.training.prior import PRIOR, Prior, save_experts
 from semagram.training.progress import Moment, Watcher
@@ -87,9 +88,15 @@ class Run:
             generator=torch.Generator(),
             prior=None if prior is None else prior.cross_fitted,
         )
+        self._growing: Growing | None = None
+        if settings.grow is not None:
+            if fabric.world_size > 1:
+                raise UserError("training.grow is for one process: parameters are exchanged while it trains.")
+            self._growing = Growing(network, settings.grow)
         # The network itself, not what compile and Fabric made of it: its names and its own arithmetic are saved
         # and scored.
         self.network: nn.Module = network
+        self._shape(0)
         self._prior = prior
         # What is scored and written with: a hybrid network knows its n-grams then.
         self._whole: Any = network
@@ -123,10 +130,23 @@ class Run:
 
     def gradient(self) -> float:
         """Set the gradients of the coming step; its loss. ``UserError`` when it diverged."""
+        if self._growing is not None and (grow := self.experiment.training.grow) is not None:
+            self.progress.stage = max(self.progress.stage, grow.stage(self.progress.step, self.progress.total_steps))
+            self._shape(self.progress.stage)
         try:
             return self._step.gradient(self.progress.step, self._halved())
         except Diverged as error:
             raise self._diverged(error) from error
+
+    def _shape(self, stage: int) -> None:
+        """Bring layers of functions to their stage, and the optimiser's state with them."""
+        if self._growing is None or self._growing.stage == stage:
+            return
+        state = self._step.stepper.state()
+        state = carried_state(state, self._growing.to(stage))
+        stepper = self.experiment.training.optimiser.build(self.network)
+        stepper.restore(state)
+        self._step = replace(self._step, stepper=stepper)
 
     def _halved(self) -> bool:
         """Whether the coming step is in the part of the budget that is trained on half lines."""
@@ -206,8 +226,12 @@ class Run:
         step, nats = p.step, p.held_out_nats if p.scored_step == p.step else None
         if self.experiment.training.patience is not None and p.best_step is not None:
             if p.best_step != p.step:
-                checkpoints.load_weights(self.network, checkpoints.read(self._folder.best).weights)
+                best = checkpoints.read(self._folder.best)
+                self._shape(best.progress.stage)
+                checkpoints.load_weights(self.network, best.weights)
             step, nats = p.best_step, p.best_nats
+        if self._growing is not None:
+            self._shape(self._growing.last)  # a run that ended early: what is saved is what the model says
         per_token = self._text.held_out_characters_per_token
         result = Result(
             run=self._folder.path,
@@ -249,6 +273,7 @@ class Run:
                     f"{self._folder.last} was made with another {what}: resume it with the one it was begun with, "
                     f"or use another --out."
                 )
+        self._shape(found.progress.stage)
         checkpoints.load_weights(self.network, found.weights)
         self._step.stepper.restore(found.optimiser)
         self.progress = found.progress
