@@ -90,6 +90,7 @@ def test_a_run_grows_is_resumed_to_the_bit_and_loads_as_the_model_says(
     assert stages == [0] * 3 + [1] * 3 + [2] * 6
     assert load(tmp_path / "whole").parameters == sum(p.numel() for p in whole.network.parameters())
 
+    count = runs.Run.count
     for stop in (2, 7):  # killed before the first growth, and after the second
 
         def killed(self: Any, *arguments: Any, stop: int = stop) -> None:
@@ -97,7 +98,6 @@ def test_a_run_grows_is_resumed_to_the_bit_and_loads_as_the_model_says(
             if self.progress.step == stop + 1:
                 raise RuntimeError("killed")
 
-        count = runs.Run.count
         with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
             patch.setattr(runs.Run, "count", killed)
             train(experiment, TEXT, tmp_path / str(stop), save=SaveEvery(steps=1))

@@ -23,7 +23,7 @@ class Growing:
 
     def __init__(self, network: nn.Module, growth: Growth) -> None:
         """``UserError`` where nothing can grow, or a stage cannot be carried over into the next without error."""
-        self._network, self._growth = network, growth
+        self._growth = growth
         self._layers = {
             name: (module, module.config)
             for name, module in network.named_modules()

@@ -125,9 +125,9 @@ class Lion:
 class AdaHessian:
     """Steps divided by the curvature (arXiv 2006.00719), of the package pytorch-optimizer.
 
-    m / (running root mean square of diag H)^power: the diagonal is estimated by Hutchinson's z * (H z) with random signs
-    z, a second backward pass through the gradient. A step costs about three of AdamW's, and parts take the forms that
-    can be differentiated twice.
+    m / (running root mean square of diag H)^power: the diagonal is estimated by Hutchinson's z * (H z) with random
+    signs z, a second backward pass through the gradient. A step costs about three of AdamW's, and parts take the forms
+    that can be differentiated twice.
     """
 
     rate: float = 0.05

@@ -32,7 +32,7 @@ class Growth:
             given = getattr(self, name)
             if given and len(given) != len(self.at):
                 raise UserError(
-                    f"training.grow.{name} needs one number for each of {len(self.at)} stages, got {given}."
+                    f"training.grow.{name} needs a number for each of {len(self.at)} stages, got {given}."
                 )
 
     def stage(self, step: int, total: int | None) -> int:
