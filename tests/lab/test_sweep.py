@@ -178,7 +178,9 @@ def test_processes_share_the_trials_and_one_that_dies_is_replaced(
     def first_one_dies(folder: Path, trials: int, number: int, workers: int) -> Any:
         process = start(folder, trials, number, workers)
         if not started:
-            Book(folder, (), "random", 0).take(1)  # a cell that was begun when its process ended
+            turn = Book(folder, (), "random", 0).take(1)  # a cell that was begun when its process ended
+            assert turn is not None
+            turn.let_go()
             process.kill()
         started.append(number)
         return process
@@ -224,7 +226,7 @@ def test_what_cannot_be_is_refused_in_one_line(word: str, said: str, capsys: pyt
 
 def test_axes_act_and_parts_come_before_what_is_in_them() -> None:
     axes = axes_of(["model.mixer.state=8,16", "model.mixer=StateSpace,Attention", "model.width=16..32"], TINY)
-    assert [type(a) for a in axes] == [Range, Choice, Choice]
+    assert [type(a) for a in axes] == [Choice, Range, Choice]
     values: dict[str, Any] = {"model.mixer": "StateSpace", "model.mixer.state": 16, "model.width": 24}
     made: Any = applied(TINY, axes, lambda axis: values[axis.path]).model
     assert made.mixer == StateSpace(state=16) and made.width == 24

@@ -46,11 +46,10 @@ def grown(optimiser: Optimiser | None = None, **settings: Any) -> Experiment:
     )
 
 
-@pytest.mark.parametrize("optimiser", [AdamW(), Lion()], ids=["AdamW", "Lion"])
-@pytest.mark.parametrize("links", [Continuous(3, 4), Discontinuous(3, 4)], ids=str)
+@pytest.mark.parametrize(("links", "optimiser"), [(Discontinuous(3, 4), AdamW()), (Continuous(3, 4), Lion())], ids=str)
 def test_nothing_moves_at_the_moment_of_growth(optimiser: Optimiser, links: Any) -> None:
     torch.manual_seed(0)
-    network = Window(context=4, width=8, hidden=2, links=links).build(7, Sequence(16), Visibility.CAUSAL).double()
+    network = Window(context=4, width=8, hidden=1, links=links).build(7, Sequence(16), Visibility.CAUSAL).double()
     growing = Growing(network, GROW)
     growing.to(0)
     stepper = optimiser.build(network)
@@ -139,7 +138,8 @@ def test_adahessian_divides_by_the_curvature() -> None:
     stepper = AdaHessian(rate=0.1, beta1=0.5, beta2=0.9).build(layer)
     mean, square = torch.zeros(2, 2), torch.zeros(2, 2)
     for n in range(1, 5):
-        (0.5 * (curvature * layer.weight.square()).sum()).backward(create_graph=True)
+        loss = 0.5 * (curvature * layer.weight.square()).sum()
+        (layer.weight.grad,) = torch.autograd.grad(loss, layer.weight, create_graph=True)
         stepper.step(1.0)
         stepper.forget_gradients()
         mean = 0.5 * mean + 0.5 * curvature * w
