@@ -295,10 +295,18 @@ def test_bag_reads_only_the_active_rows() -> None:
 
 @pytest.mark.parametrize(
     "basis",
-    [Continuous(2, 2), Discontinuous(3, 2), Continuous(2, 7), Continuous(1, 2, "clamped"), Continuous(3, 2, "polynomial"),
-     BSpline(3, 3), Polynomial(5), Chebyshev(4)],
+    [
+        Continuous(2, 2),
+        Discontinuous(3, 2),
+        Continuous(2, 7),
+        Continuous(1, 2, "clamped"),
+        Continuous(3, 2, "polynomial"),
+        BSpline(3, 3),
+        Polynomial(5),
+        Chebyshev(4),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_the_product_by_hand_is_that_of_autograd(basis: Any) -> None:
     """In values and both gradients, inside, on borders and outside."""
     for kind, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12)):

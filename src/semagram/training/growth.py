@@ -13,17 +13,28 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward.basis import Basis
 from semagram.feedforward.piecewise_linear import PiecewiseLinear
 from semagram.feedforward.piecewise_refinement import carried_tensor, refine, transfer
 from semagram.training.stages import Growth
 
 
 class Growing:
-    """The layers of a network that grow. ``stage`` is where they are; built at the last, the model's own."""
+    """The layers of a network that grow. ``stage`` is where they are; built at the last, the model's own.
 
-    def __init__(self, network: nn.Module, growth: Growth) -> None:
-        """``UserError`` where nothing can grow, or a stage cannot be carried over into the next without error."""
+    Without ``growth`` there are none, and one stage.
+    """
+
+    def __init__(self, network: nn.Module, growth: Growth | None, processes: int = 1) -> None:
+        """``UserError`` where nothing can grow, a stage cannot be carried over into the next without error, or several
+        processes share the parameters."""
+        self.stage = self.last = 0
         self._growth = growth
+        self._layers: dict[str, tuple[PiecewiseLinear, Basis]] = {}
+        if growth is None:
+            return
+        if processes > 1:
+            raise UserError("training.grow is for one process: several would go on exchanging the smaller parameters.")
         self._layers = {
             name: (module, module.config)
             for name, module in network.named_modules()
@@ -31,11 +42,14 @@ class Growing:
         }
         if not self._layers:
             raise UserError("training.grow is for layers of functions, and this model has none.")
-        self.last = len(growth.at)
-        self.stage = self.last
+        self.stage = self.last = len(growth.at)
         for final in {final for _, final in self._layers.values()}:
             for stage in range(self.last):
                 transfer(growth.basis(final, stage), growth.basis(final, stage + 1))
+
+    def due(self, stage: int, step: int, total: int | None) -> int:
+        """The stage of step ``step``, after ``stage``; see ``Growth.stage``."""
+        return stage if self._growth is None else max(stage, self._growth.stage(step, total))
 
     def to(self, stage: int) -> dict[str, tuple[Tensor, int]]:
         """Give every layer the basis of ``stage``; by weight's name the T that was applied, and the layer's inputs.
@@ -43,7 +57,7 @@ class Growing:
         Down, as at the beginning, where layers are straight lines, the nearest function is taken.
         """
         done: dict[str, tuple[Tensor, int]] = {}
-        if stage != self.stage:
+        if self._growth is not None and stage != self.stage:
             for name, (layer, final) in self._layers.items():
                 old, new = layer.config, self._growth.basis(final, stage)
                 matrix = transfer(old, new, exact=stage > self.stage)

@@ -88,13 +88,8 @@ class Run:
             generator=torch.Generator(),
             prior=None if prior is None else prior.cross_fitted,
         )
-        self._growing: Growing | None = None
-        if settings.grow is not None:
-            if fabric.world_size > 1:
-                raise UserError("training.grow is for one process: parameters are exchanged while it trains.")
-            self._growing = Growing(network, settings.grow)
-        # The network itself, not what compile and Fabric made of it: its names and its own arithmetic are saved
-        # and scored.
+        self._growing = Growing(network, settings.grow, fabric.world_size)
+        # The network itself, not what compile and Fabric made of it: its names and arithmetic are saved and scored.
         self.network: nn.Module = network
         self._shape(0)
         self._prior = prior
@@ -130,28 +125,20 @@ class Run:
 
     def gradient(self) -> float:
         """Set the gradients of the coming step; its loss. ``UserError`` when it diverged."""
-        if self._growing is not None and (grow := self.experiment.training.grow) is not None:
-            self.progress.stage = max(self.progress.stage, grow.stage(self.progress.step, self.progress.total_steps))
-            self._shape(self.progress.stage)
+        p = self.progress
+        p.stage = self._growing.due(p.stage, p.step, p.total_steps)
+        self._shape(p.stage)
         try:
-            return self._step.gradient(self.progress.step, self._halved())
+            return self._step.gradient(p.step, self.experiment.training.halves(p.step, p.total_steps))
         except Diverged as error:
             raise self._diverged(error) from error
 
     def _shape(self, stage: int) -> None:
         """Bring layers of functions to their stage, and the optimiser's state with them."""
-        if self._growing is None or self._growing.stage == stage:
-            return
-        state = self._step.stepper.state()
-        state = carried_state(state, self._growing.to(stage))
-        stepper = self.experiment.training.optimiser.build(self.network)
-        stepper.restore(state)
-        self._step = replace(self._step, stepper=stepper)
-
-    def _halved(self) -> bool:
-        """Whether the coming step is in the part of the budget that is trained on half lines."""
-        share, total = self.experiment.training.halved, self.progress.total_steps
-        return share > 0 and (total is None or self.progress.step < share * total)
+        if stage != self._growing.stage:
+            state, matrices = self._step.stepper.state(), self._growing.to(stage)
+            self._step = replace(self._step, stepper=self.experiment.training.optimiser.build(self.network))
+            self._step.stepper.restore(carried_state(state, matrices))
 
     def take(self, factor: float) -> None:
         """Step the weights."""
@@ -230,8 +217,7 @@ class Run:
                 self._shape(best.progress.stage)
                 checkpoints.load_weights(self.network, best.weights)
             step, nats = p.best_step, p.best_nats
-        if self._growing is not None:
-            self._shape(self._growing.last)  # a run that ended early: what is saved is what the model says
+        self._shape(self._growing.last)  # a run that ended early: what is saved is what the model says
         per_token = self._text.held_out_characters_per_token
         result = Result(
             run=self._folder.path,
@@ -307,9 +293,7 @@ class Run:
 
     def _diverged(self, error: Diverged) -> UserError:
         step = self.progress.step
-        starts = self._step.batches.at(step).starts.tolist()
-        shown = ", ".join(map(str, starts[:8])) + (f", ... ({len(starts)} in all)" if len(starts) > 8 else "")
         return UserError(
-            f"training diverged at step {step}: {error}. Its batch begins at the training tokens {shown}. "
+            f"training diverged at step {step}: {error}. {self._step.whereabouts(step)} "
             f"{self.kept()} Try a lower training.optimiser.rate, more training.warmup, or training.clip."
         )

@@ -72,3 +72,7 @@ class Training:
             raise UserError(f"training.patience must be at least 1 or none, got {self.patience}.")
         if self.threads is not None and self.threads < 1:
             raise UserError(f"training.threads must be at least 1 or none, got {self.threads}.")
+
+    def halves(self, step: int, total: int | None) -> bool:
+        """Whether ``step`` of ``total`` (None: not known yet) is in the part that is trained on half lines."""
+        return self.halved > 0 and (total is None or step < self.halved * total)

@@ -31,9 +31,7 @@ class Growth:
         for name in ("orders", "segments"):
             given = getattr(self, name)
             if given and len(given) != len(self.at):
-                raise UserError(
-                    f"training.grow.{name} needs a number for each of {len(self.at)} stages, got {given}."
-                )
+                raise UserError(f"training.grow.{name} needs a number for each of {len(self.at)} stages, got {given}.")
 
     def stage(self, step: int, total: int | None) -> int:
         """The stage of step ``step``, of ``total``; 0 while the total is not known."""

@@ -114,6 +114,12 @@ class TrainingStep:
         self.stepper.step(factor)
         self.stepper.forget_gradients()
 
+    def whereabouts(self, step: int) -> str:
+        """A sentence on where the batch of ``step`` begins in the text."""
+        starts = self.batches.at(step).starts.tolist()
+        shown = ", ".join(map(str, starts[:8])) + (f", ... ({len(starts)} in all)" if len(starts) > 8 else "")
+        return f"Its batch begins at the training tokens {shown}."
+
     def _differentiable(self) -> Any:
         """Where the optimiser differentiates gradients, parts are asked for forms that allow it."""
         return twice_differentiable() if self.stepper.second_order else nullcontext()
