@@ -7,12 +7,20 @@ transformer's. Each step is forward, loss, backward and AdamW. The contestants d
 feedforwards so that all have about as many parameters. ``--peer`` adds mambapy (``pip install --no-deps mambapy``), its
 blocks between an embedding and a head; it takes seconds a step. Generation: milliseconds a token at the beginning and
 at the end of a canvas of 1,024.
+
+    python benchmarks/state_space.py --memory
+
+tells the most memory that one training step of the seed's own Mamba command takes (width 64, 5 layers, N = 32, batch
+1024 of 16 characters, quadratic functions on two segments on every link of the projections, which needs 119 GB there):
+in a process of its own, less what it held before the step, with the batch whole and in four parts. The goal is 2 GB.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +31,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.rounds import alternate, environment
-from semagram.feedforward import MLP
+from semagram.feedforward import MLP, Piecewise
+from semagram.feedforward.basis import Continuous
 from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers import Attention, SelectiveScan, StateSpace
@@ -96,11 +105,38 @@ def milliseconds_a_token(network: Any, tokens: int = 64) -> tuple[float, float]:
     return told[0], told[1]
 
 
+def seed_command(parts: int) -> float:
+    """GB that a training step of the seed's Mamba command takes, by the kernel's count, in ``parts`` parts."""
+    links = Continuous(2, 2)
+    config = Transformer(width=64, depth=5, mixer=SelectiveScan(state=32, links=links), feedforward=Piecewise(links))
+    network = config.build(128, Sequence(16), Visibility.CAUSAL)
+    geometry, stepper = Geometry.of(Sequence(16).positions(), Visibility.CAUSAL), AdamW().build(network)
+    inputs, targets = torch.randint(0, 128, (1024, 16)), torch.randint(0, 128, (1024, 16))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for part, wanted in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
+        (F.cross_entropy(network(part, geometry).flatten(0, 1), wanted.flatten()) / parts).backward()
+    stepper.step(1.0)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+
+
+def memory() -> list[dict[str, float]]:
+    """Each in a process of its own, since the kernel counts the most that a process ever held."""
+    rows = []
+    for parts in (1, 4):
+        code = f"from benchmarks.state_space import seed_command; print(seed_command({parts}))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        rows.append({"parts": parts, "gigabytes": float(done.stdout)})
+    return rows
+
+
 def main() -> None:
     """Print a table, or with ``--json`` one JSON object."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     words = sys.argv[1:]
+    if "--memory" in words:
+        print(json.dumps({**environment(), "memory": memory()}, indent=2))
+        return
     rounds = int(words[words.index("--rounds") + 1]) if "--rounds" in words else 5
     networks = contestants("--peer" in words)
     seconds = alternate({name: training_step(network) for name, network in networks.items()}, rounds)

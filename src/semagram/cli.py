@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "look for leaks in a trained model: does every score decode, does anything see the future",
     "memorise": "how much of its training text a model knows by heart",
     "compare": "train and judge several recipes alike, and say how sure the difference is",
+    "sweep": "try many settings of a recipe, and train the best",
     "prefer": "teach a trained model which of two responses is the better one",
     "ensemble": "join trained models into one, and learn their weights",
     "export": "write a trained model as a Hugging Face folder",

@@ -6,7 +6,7 @@ built: what the objective trains for must be what the writing needs, and what th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from semagram.errors import UserError
@@ -17,6 +17,7 @@ from semagram.models import Hybrid, Model, Transformer
 from semagram.models.tagged import refusal
 from semagram.objectives import NextToken, Objective, PrefixLM
 from semagram.predictors import RankByRank, Writing
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.text.tokenizers import Characters, TokenizerConfig
 from semagram.training.settings import Training
 
@@ -33,8 +34,8 @@ class Experiment:
     """How text becomes ids."""
     layout: Layout = field(default_factory=Sequence)
     """Where tokens stand."""
-    model: Model = field(default_factory=Transformer)
-    """The network."""
+    model: Model | BoostedTrees = field(default_factory=Transformer)
+    """The network; or trees, which no gradients train."""
     objective: Objective = field(default_factory=NextToken)
     """What is asked of it."""
     writing: Writing = field(default_factory=RankByRank)
@@ -45,6 +46,8 @@ class Experiment:
     """Of initial weights, batches and dropout."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.model, BoostedTrees):
+            self._check_trees()
         asked, written = self.objective.visibility, self.writing.visibility
         if asked is not written:
             raise UserError(
@@ -96,3 +99,17 @@ class Experiment:
             raise UserError(reason)
         if kind_of_score(layout) == "oracle-conditional" and not self.name.endswith("-oracle"):
             object.__setattr__(self, "name", f"{self.name}-oracle")
+
+    def _check_trees(self) -> None:
+        """Trees are grown and not trained: what would not act on them must not be set."""
+        if self.objective != NextToken():
+            raise UserError(f"trees learn the next token and nothing beside it, so not {self.objective}.")
+        if not isinstance(self.layout, Sequence):
+            raise UserError(f"trees read a line, so the layout must be a Sequence: {self.layout}.")
+        plain = Training(held_out=self.training.held_out)
+        idle = [f.name for f in fields(Training) if getattr(self.training, f.name) != getattr(plain, f.name)]
+        if idle:
+            raise UserError(
+                f"training.{idle[0]} does not act on trees, which no gradients train: set model.rounds, model.leaves "
+                f"or model.rate; of training only held_out."
+            )

@@ -28,6 +28,7 @@ from semagram.models.contract import Network
 from semagram.models.hybrid import HybridNetwork
 from semagram.models.tagged import network_of
 from semagram.predictors import predictor_of
+from semagram.predictors.boosted_trees import BoostedTrees, TreesHeld
 from semagram.predictors.contract import Predictor
 from semagram.predictors.experts import Experts
 from semagram.predictors.hybrid import Informed
@@ -68,6 +69,8 @@ class TrainedModel:
         return self._predictor
 
     def _made_predictor(self) -> Predictor:
+        if isinstance(self.network, TreesHeld):
+            return self.network.predictor()
         network: Network = self.network  # type: ignore[assignment]
         if self.experts is not None:
             assert isinstance(self.network, HybridNetwork)
@@ -232,9 +235,12 @@ def load(folder: str | Path, *, device: str = "cpu") -> TrainedModel:
         raise UserError(f"{folder} is not a trained model: it has no {' and no '.join(missing)}.{hint}")
     experiment = from_json(Experiment, read_json(folder / CONFIG), str(folder / CONFIG))
     tokenizer = tokenizer_from_json(read_json(folder / TOKENIZER))
-    visibility = experiment.objective.visibility
-    network = network_of(experiment.model, tokenizer.vocabulary_size, experiment.layout, visibility)
-    load_weights(network, folder / WEIGHTS)
+    if isinstance(experiment.model, BoostedTrees):
+        network = TreesHeld({name: tensor.numpy() for name, tensor in read_weights(folder / WEIGHTS).items()})
+    else:
+        visibility = experiment.objective.visibility
+        network = network_of(experiment.model, tokenizer.vocabulary_size, experiment.layout, visibility)
+        load_weights(network, folder / WEIGHTS)
     experts = load_experts(folder / PRIOR) if isinstance(experiment.model, Hybrid) else None
     model = TrainedModel(experiment, tokenizer, network.to(device), experts)
     model.folder = folder
@@ -252,15 +258,20 @@ def read_json(path: Path) -> dict:
     return data
 
 
-def load_weights(network: torch.nn.Module, path: Path) -> None:
-    """Fill ``network`` from a safetensors file; raises ``UserError`` naming what does not fit."""
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file; raises ``UserError`` for a damaged one."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or not a safetensors file: {error}.") from None
+
+
+def load_weights(network: torch.nn.Module, path: Path) -> None:
+    """Fill ``network`` from a safetensors file; raises ``UserError`` naming what does not fit."""
+    tensors = read_weights(path)
     wanted = network.state_dict()
     problems = [f"no {name}" for name in wanted if name not in tensors]
     problems += [f"an unknown {name}" for name in tensors if name not in wanted]

@@ -16,7 +16,9 @@ from semagram.config import members
 from semagram.errors import UserError
 from semagram.feedforward import Piecewise
 from semagram.feedforward import basis as bases
+from semagram.feedforward.basis import BSpline, Chebyshev, Continuous, Discontinuous, Polynomial
 from semagram.feedforward.domain import ByDeviation, ByRMS, Domain, MaxAbs
+from semagram.feedforward.piecewise_fused import fits, product
 from semagram.feedforward.piecewise_linear import PiecewiseLinear, bag, identity_coefficients, reference
 from semagram.training.optimisers import AdamW, Muon
 
@@ -289,3 +291,32 @@ def test_bag_reads_only_the_active_rows() -> None:
     before = bag(x, layer.weight, layer.basis)
     layer.weight.data.view(65, 3, 2)[:32] = float("nan")
     assert torch.equal(bag(x, layer.weight, layer.basis), before)
+
+
+@pytest.mark.parametrize(
+    "basis",
+    [
+        Continuous(2, 2),
+        Discontinuous(3, 2),
+        Continuous(2, 7),
+        Continuous(1, 2, "clamped"),
+        Continuous(3, 2, "polynomial"),
+        BSpline(3, 3),
+        Polynomial(5),
+        Chebyshev(4),
+    ],
+    ids=str,
+)
+def test_the_product_by_hand_is_that_of_autograd(basis: Any) -> None:
+    """In values and both gradients, inside, on borders and outside."""
+    for kind, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12)):
+        layer = PiecewiseLinear(7, 5, basis).to(kind)
+        x = torch.rand(33, 7, dtype=kind, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
+        x[:3] = torch.tensor([1.0, -1.0, 0.0], dtype=kind)[:, None]
+        x.requires_grad_()
+        assert fits(layer.basis)
+        told = [product(x, layer.weight, layer.basis), layer.basis.dense(x).flatten(1) @ layer.weight]
+        assert torch.allclose(*told, atol=tolerance, rtol=tolerance)
+        dy = torch.randn_like(told[0])
+        for a, b in zip(*(torch.autograd.grad(y, [x, layer.weight], dy) for y in told), strict=True):
+            assert torch.allclose(a, b, atol=tolerance, rtol=tolerance)

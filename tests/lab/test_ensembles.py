@@ -168,3 +168,31 @@ def test_decoding_options_from_the_command_line(runs: Path, capsys: pytest.Captu
         assert main(["generate", str(runs / "a"), "--prompt", "the ", *wrong]) == 2
         told = capsys.readouterr().err
         assert reason in told and len(told.splitlines()) == 1, told
+
+
+def test_a_book_is_added_and_taken_away_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two books with letters of their own; bytes are the vocabulary that any two books share."""
+    torch.set_num_threads(1)
+    books = {"alice.txt": "the rabbit took a watch out of its pocket. ", "emma.txt": "VERY WELL, MR KNIGHTLEY! -- "}
+    model = ["--recipe", "high_order", "--tokenizer", "Bytes", "--model.width", "16", "--model.links.order", "1"]
+    size = ["--layout.length", "16", "--training.batch", "16", "--budget", "40steps", "--quiet", "--model.context", "4"]
+    for name, line in books.items():
+        (tmp_path / name).write_text(line * 30)
+        run = [str(tmp_path / name), "--out", str(tmp_path / name[:-4]), "--training.optimiser.rate", "0.02"]
+        assert main(["train", *run, *model, *size]) == 0
+    one, two, back = (str(tmp_path / name) for name in ("one", "two", "back"))
+    assert main(["ensemble", str(tmp_path / "alice"), "-o", one, "--weights", "bayesian"]) == 0
+    assert main(["ensemble", one, str(tmp_path / "emma"), "-o", two]) == 0
+    capsys.readouterr()
+    assert main(["ensemble", two, "-o", back, "--remove", "emma.txt"]) == 0
+    assert "0: " in capsys.readouterr().out
+    held_out = {name: line * 3 for name, line in books.items()}
+    bits = {place: {n: load_ensemble(place).score(t).nats for n, t in held_out.items()} for place in (one, two, back)}
+    assert bits[two]["emma.txt"].sum() < 0.7 * bits[one]["emma.txt"].sum(), "the new book's own text costs less"
+    assert bits[two]["alice.txt"].sum() < bits[one]["alice.txt"].sum() + 0.7, "the old one's at most ln 2 more"
+    assert all(np.array_equal(bits[one][name], bits[back][name]) for name in books), "to the bit"
+    assert load_ensemble(back).identity == load_ensemble(one).identity
+    with pytest.raises(UserError, match="trained on 'dracula'"):
+        from semagram.commands.ensemble import _named
+
+        _named(load_ensemble(two), "dracula")

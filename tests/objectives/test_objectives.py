@@ -255,3 +255,16 @@ def test_a_prefix_model_is_judged_as_a_plain_one(tmp_path: Path) -> None:
     assert scores[0] == scores[1] and result.loss_kind == "nll"
     with pytest.raises(UserError, match="PrefixLM needs attention"):
         Experiment(model=Transformer(mixer=Convolution()), objective=PrefixLM())
+
+
+def test_noise_exchanges_what_is_shown_and_nothing_else() -> None:
+    ids = torch.randint(0, 9, (40, 50), generator=torch.Generator().manual_seed(0))
+    geometry = Geometry.of(Sequence(50).positions(), Visibility.CAUSAL)
+    clean = NextToken().example(ids, geometry, 9, torch.Generator().manual_seed(1))
+    noisy = NextToken(noise=0.3).example(ids, geometry, 9, torch.Generator().manual_seed(1))
+    assert torch.equal(noisy.targets, clean.targets) and int(noisy.inputs.max()) == 9
+    assert torch.equal(noisy.inputs[:, 0], clean.inputs[:, 0]), "the reserved id stays"
+    # Of those exchanged a ninth is drawn as it was.
+    assert float((noisy.inputs != clean.inputs)[:, 1:].float().mean()) == pytest.approx(0.3 * 8 / 9, abs=0.03)
+    judged = NextToken(noise=0.3, forget=0.2).judged.example(ids, geometry, 9, torch.Generator())
+    assert torch.equal(judged.inputs, clean.inputs) and judged.keep is None

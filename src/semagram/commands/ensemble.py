@@ -30,8 +30,8 @@ class EnsembleCommand:
     """Equal (or the ensemble's own, less those removed); following the evidence as a text is read; fitted to --fit."""
     fit: tuple[str, ...] = ()
     """The text that learned weights are fitted to: one that no member was trained on, and not the one to be scored."""
-    remove: tuple[int, ...] = ()
-    """Numbers of members of the first ensemble that are left out, from 0."""
+    remove: tuple[str, ...] = ()
+    """Members of the first ensemble that are left out: their numbers, from 0, or the text they were trained on."""
 
 
 def run(arguments: list[str]) -> int:
@@ -65,7 +65,23 @@ def run(arguments: list[str]) -> int:
     told = ", ".join(f"{w / sum(shares):.4f}" for w in shares)
     how = f"Bayesian {e.kind}" if e.bayesian else e.kind
     print(f"{options.out}: a {how} of {len(e.members)}, weights {told}")
+    for number, member in enumerate(made.members):
+        print(f"  {number}: {' '.join(member.experiment.text)}")
     return 0
+
+
+def _named(first: TrainedEnsemble, word: str) -> list[int]:
+    """The members that ``word`` names; ``UserError`` when there are none."""
+    if word.isdecimal():
+        if int(word) >= len(first.members):
+            raise UserError(f"there are members 0 to {len(first.members) - 1}, got {word}.")
+        return [int(word)]
+    sources = [member.experiment.text for member in first.members]
+    found = [i for i, own in enumerate(sources) if word in own or any(Path(source).name == word for source in own)]
+    if not found:
+        known = ", ".join(dict.fromkeys(source for own in sources for source in own))
+        raise UserError(f"no member was trained on {word!r}; they were on {known}.")
+    return found
 
 
 def _changed(first: TrainedEnsemble, others: list[TrainedModel], options: EnsembleCommand) -> TrainedEnsemble:
@@ -73,10 +89,8 @@ def _changed(first: TrainedEnsemble, others: list[TrainedModel], options: Ensemb
     from semagram.lab.ensembles import TrainedEnsemble
 
     e = first.predictor
-    for index in options.remove:
-        if not 0 <= index < len(first.members):
-            raise UserError(f"there are members 0 to {len(first.members) - 1}, got {index}.")
-    kept = [i for i in range(len(first.members)) if i not in options.remove]
+    gone = {index for word in options.remove for index in _named(first, word)}
+    kept = [i for i in range(len(first.members)) if i not in gone]
     members = [*(first.members[i] for i in kept), *others]
     weights = None
     if e.weights is not None and options.weights != "learned":

@@ -52,7 +52,7 @@ class Train:
 
 def run(arguments: list[str]) -> int:
     """The command."""
-    recipe = recipes.find(_recipe_of(arguments))
+    recipe = recipes.find(recipe_of(arguments))
     experiment, left = exchange_parts(recipe.experiment, arguments)
     options = parse(Train, left, "semagram train", Train(experiment=experiment))
     experiment = resolved(options)
@@ -93,7 +93,7 @@ def resolved(options: Train) -> Experiment:
     return experiment
 
 
-def _recipe_of(arguments: list[str]) -> str:
+def recipe_of(arguments: list[str]) -> str:
     """The value of ``--recipe``, which must be known before the options can be."""
     for index, word in enumerate(arguments):
         if word.startswith("--recipe="):

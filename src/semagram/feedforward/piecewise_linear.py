@@ -5,8 +5,9 @@
 No bias, no activation: the functions are the activation. phi is any basis of ``feedforward/basis``. Three forms compute
 it, equal in value and gradients:
 
-- *expand*: scatter the few non-zero phi_v(x_i) into a dense ``(N, V I)`` matrix and multiply once by W ``(V I, O)``:
-  more arithmetic, but all of it in one matrix product; hundreds of times faster than gathering weights.
+- *expand*: put the few non-zero phi_v(x_i) into a dense ``(N, V I)`` matrix and multiply once by W ``(V I, O)``: more
+  arithmetic, but all of it in one matrix product; hundreds of times faster than gathering weights. One node for
+  autograd where the basis is local (``piecewise_fused``).
 - *recomputed*: the same, keeping only x for the backward pass and expanding again there: V times less memory.
 - *bag*: ``embedding_bag``, which reads only the rows of W that are active. For many segments, and for inputs that are
   codes: an embedding lookup is a piecewise constant layer.
@@ -25,7 +26,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from semagram.errors import UserError
+from semagram.feedforward import twice
 from semagram.feedforward.basis import Basis
+from semagram.feedforward.piecewise_fused import fits, product
 
 Form = Literal["expand", "recomputed", "bag"]
 MANY_SEGMENTS = 64
@@ -52,6 +55,8 @@ class PiecewiseLinear(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.outputs = outputs
+        self.config = basis
+        """Of the functions that it has now; see ``piecewise_refinement``."""
         self.basis: Any = basis.build()
         self.form = form
         self.frugal = frugal
@@ -74,11 +79,13 @@ class PiecewiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., I) -> (..., O)``."""
         flat = x.reshape(-1, self.inputs)
-        form = self.form or self.fitting(flat)
+        form = "expand" if twice.asked() else self.form or self.fitting(flat)
         if form == "bag":
             out = bag(flat, self.weight, self.basis)
         elif form == "recomputed":
             out = _Recomputed.apply(flat, self.weight, self.basis)
+        elif fits(self.basis) and not twice.asked():
+            out = product(flat, self.weight, self.basis)
         else:
             out = self.basis.dense(flat).flatten(1) @ self.weight
         return out.reshape(*x.shape[:-1], self.outputs)  # type: ignore[union-attr]

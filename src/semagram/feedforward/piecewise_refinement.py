@@ -22,7 +22,7 @@ from semagram.feedforward.piecewise_linear import PiecewiseLinear, sample_points
 
 EXACT = 1e-8
 """Largest residual, of functions of size 1, that still counts as the same function."""
-_SQUARES = ("exp_avg_sq", "max_exp_avg_sq")
+_SQUARES = ("exp_avg_sq", "max_exp_avg_sq", "exp_hessian_diag_sq")
 
 
 def transfer(old: Basis, new: Basis, exact: bool = True) -> Tensor:
@@ -60,6 +60,7 @@ def refine(
     before = layer.weight
     after = nn.Parameter(_carried(before, matrix, layer.inputs), requires_grad=before.requires_grad)
     layer.weight = after
+    layer.config = new
     layer.basis = new.build().to(before.device)
     for optimiser in optimisers:
         for group in optimiser.param_groups:
@@ -73,9 +74,14 @@ def _carried_state(state: dict[str, Any], weight: Tensor, matrix: Tensor, inputs
     carried: dict[str, Any] = {}
     for name, value in state.items():
         if isinstance(value, Tensor) and value.shape == weight.shape:
-            value = _carried(value, matrix.square() if name in _SQUARES else matrix, inputs)
+            value = carried_tensor(value, matrix, inputs, name)
         carried[name] = value
     return carried
+
+
+def carried_tensor(value: Tensor, matrix: Tensor, inputs: int, name: str) -> Tensor:
+    """What an optimiser calls ``name`` of a weight ``(V_old I, O)``, after the refinement ``matrix``."""
+    return _carried(value, matrix.square() if name in _SQUARES else matrix, inputs)
 
 
 def _carried(weight: Tensor, matrix: Tensor, inputs: int) -> Tensor:

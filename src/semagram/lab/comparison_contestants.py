@@ -118,6 +118,8 @@ def _one(word: str, name: str | None = None) -> Contestant:
     if not word.endswith(".py") and word not in recipes.names():
         raise UserError(f"there is no contestant {word!r}: name {_allowed()}.{nearest(word, _known())}")
     recipe = recipes.find(word)
+    if isinstance(recipe.experiment.model, BoostedTrees):
+        return Counting(name or recipe.name, recipe.experiment.model)  # the same for every seed
     return FromRecipe(name or recipe.name, recipe.experiment)
 
 

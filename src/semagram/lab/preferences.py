@@ -13,6 +13,7 @@ import numpy as np
 from semagram.errors import UserError
 from semagram.layouts import Sequence as Line
 from semagram.models import Hybrid
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.trained import TrainedModel
 from semagram.training.preference import Pair, PreferenceTraining, Progress
 from semagram.training.preference import prefer as train_preference
@@ -31,7 +32,7 @@ def prefer(
 
     ``UserError`` for a model that is no plain causal network on a line (a hybrid's n-grams cannot read padding).
     """
-    if isinstance(model.experiment.model, Hybrid) or not isinstance(model.experiment.layout, Line):
+    if isinstance(model.experiment.model, (Hybrid, BoostedTrees)) or not isinstance(model.experiment.layout, Line):
         raise UserError(
             f"preferences are trained on causal networks that read a line; this is a "
             f"{type(model.experiment.model).__name__} on a {type(model.experiment.layout).__name__}."

@@ -14,8 +14,10 @@ from semagram.experiment import Experiment
 from semagram.lab import recipes
 from semagram.lab.report import write_report
 from semagram.lab.three_ways import ThreeWays, three_ways
+from semagram.lab.trees import grow
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.text import load_text, split
-from semagram.trained import TrainedModel, load
+from semagram.trained import TrainedModel, load, read_json
 from semagram.training import train as train_network
 from semagram.training.budget import Budget
 from semagram.training.progress import Watcher, watcher
@@ -108,15 +110,18 @@ def carry_out(
     def sample(network: nn.Module) -> str:
         return written(TrainedModel(experiment, tokenised.tokenizer, network), LIVE_TOKENS)
 
-    result = train_network(
-        experiment,
-        tokenised,
-        folder,
-        resume=resume,
-        watch=watch,
-        loggers=() if logger is None else (logger,),
-        sample=None if quiet else sample,
-    )
+    if isinstance(experiment.model, BoostedTrees):
+        result = grow(experiment, tokenised, folder, resume=resume)
+    else:
+        result = train_network(
+            experiment,
+            tokenised,
+            folder,
+            resume=resume,
+            watch=watch,
+            loggers=() if logger is None else (logger,),
+            sample=None if quiet else sample,
+        )
     training, held_out = split(text, 1 - experiment.training.held_out)
     known = Outcome(
         folder=folder,
@@ -147,6 +152,25 @@ def carry_out(
         )
         write_report(outcome, held_out)
     return outcome
+
+
+def bits_of_training(experiment: Experiment, folder: Path) -> float:
+    """Train ``experiment`` in ``folder`` and nothing more: bits per character over its held-out text, of its loss.
+
+    What is done there already is not done again. ``KeyboardInterrupt`` when interrupted.
+    """
+    if (folder / "result.json").is_file():
+        return float(read_json(folder / "result.json")["held_out_bits_per_character"])
+    tokenised = TokenisedText.of(load_text(experiment.text).text, experiment.tokenizer, experiment.training.held_out)
+    resume = (folder / "config.json").exists()
+    if isinstance(experiment.model, BoostedTrees):
+        result = grow(experiment, tokenised, folder, resume=resume)
+    else:
+        result = train_network(experiment, tokenised, folder, resume=resume)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    assert result.held_out_bits_per_character is not None
+    return result.held_out_bits_per_character
 
 
 def written(model: TrainedModel, tokens: int, seed: int = 0) -> str:

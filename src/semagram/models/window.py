@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.errors import UserError
+from semagram.feedforward import twice
 from semagram.feedforward.basis import Basis, Continuous
 from semagram.feedforward.domain import ByRMS, Domain
 from semagram.feedforward.piecewise import START, check_inner
@@ -132,7 +133,11 @@ class WindowNetwork(nn.Module):
         if not self.pooled:
             windows = windows + torch.arange(self.places, device=windows.device) * (self.vocabulary_size + 1)
         mode = "mean" if self.pooled else "sum"
-        x = F.embedding_bag(windows.flatten(0, 1), self.embedding.weight, mode=mode)
+        if twice.asked():  # embedding_bag has no second derivative
+            x = self.embedding(windows.flatten(0, 1))
+            x = x.mean(dim=1) if self.pooled else x.sum(dim=1)
+        else:
+            x = F.embedding_bag(windows.flatten(0, 1), self.embedding.weight, mode=mode)
         for layer in self.layers:
             x = layer(self.domain(x))
             if self.rectified:

@@ -6,13 +6,14 @@ id. So the first token is predicted too, and the loss is the exact negative log-
 Three things may be asked beside it, in training only: a z-loss, ``z_loss * mean(logsumexp(logits)^2)``, which keeps
 logits from drifting (PaLM, arXiv 2204.02311); label smoothing (1512.00567), whose part beyond the loss is
 ``smoothing * (mean over the vocabulary of -log p, minus the loss)``; and forgetful causal masking (2210.13432), which
-hides a random share of earlier slots from all others. The loss that is reported stays the negative log-likelihood
-(under ``forget``, in training, that of the forgetful network). Tested against torch's label smoothing.
+hides a random share of earlier slots from all others. Noise exchanges a share of the tokens shown for random ones. The
+loss that is reported stays the negative log-likelihood (under ``forget`` and ``noise``, in training, that of the
+network so hindered; held-out scores are without them). Tested against torch's label smoothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,11 +34,13 @@ class NextToken:
     """Share of the target's weight that is spread over the vocabulary, in training."""
     forget: float = 0.0
     """Largest share of a canvas's slots that are hidden from all others, in training; each canvas draws its own."""
+    noise: float = 0.0
+    """Share of the tokens shown that are exchanged for random ones, in training; what is asked for stays as it is."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.z_loss <= 1.0:
             raise UserError(f"objective.z_loss must be from 0 to 1, got {self.z_loss}.")
-        for name in ("smoothing", "forget"):
+        for name in ("smoothing", "forget", "noise"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UserError(f"objective.{name} must be from 0 up to, not including, 1; got {getattr(self, name)}.")
 
@@ -51,11 +54,19 @@ class NextToken:
         """What the loss means."""
         return "nll"
 
+    @property
+    def judged(self) -> NextToken:
+        """What the held-out text is scored with: nothing is hidden or exchanged there."""
+        return replace(self, forget=0.0, noise=0.0)
+
     def example(self, ids: Tensor, geometry: Geometry, mask_id: int, generator: torch.Generator) -> Example:
-        """``ids (b, n)`` in cell order. Random numbers are needed for ``forget`` only."""
+        """``ids (b, n)`` in cell order. Random numbers are needed for ``forget`` and ``noise`` only."""
         targets = ids[:, geometry.order]
         keep = remembered(targets, self.forget, generator) if self.forget else None
-        return Example(shifted(targets, mask_id), targets, None, float(targets.numel()), keep)
+        shown = shifted(targets, mask_id)
+        if self.noise:
+            shown = exchanged(shown, self.noise, mask_id, generator)
+        return Example(shown, targets, None, float(targets.numel()), keep)
 
     def auxiliary(self, logits: Tensor, example: Example) -> dict[str, Tensor]:
         """Scalars by name; see the module."""
@@ -84,6 +95,13 @@ def remembered(targets: Tensor, most: float, generator: torch.Generator) -> Tens
     keep = torch.rand(rows, n, generator=generator) >= share
     keep[:, 0] = True
     return keep.to(targets.device)
+
+
+def exchanged(inputs: Tensor, share: float, mask_id: int, generator: torch.Generator) -> Tensor:
+    """``inputs (b, n)`` with a ``share`` of them drawn anew from ids 0 .. mask_id - 1; the reserved id stays."""
+    wrong = torch.randint(0, mask_id, inputs.shape, generator=generator).to(inputs.device)
+    chosen = (torch.rand(inputs.shape, generator=generator) < share).to(inputs.device)
+    return torch.where(chosen & (inputs != mask_id), wrong, inputs)
 
 
 def shifted(targets: Tensor, mask_id: int) -> Tensor:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, from_numpy, nn
 
 from semagram.errors import UserError
-from semagram.layouts import Layout, Sequence
+from semagram.layouts import Layout, Sequence, Visibility
 from semagram.predictors.left_to_right import LeftToRightState
 
 
@@ -44,6 +44,10 @@ class BoostedTrees:
             raise UserError(f"the rate of trees must be above 0, got {self.rate}.")
         if not 0.0 < self.floor < 1.0:
             raise UserError(f"the floor of trees must be between 0 and 1, got {self.floor}.")
+
+    def visibilities(self) -> frozenset[Visibility]:
+        """They read in order."""
+        return frozenset({Visibility.CAUSAL})
 
     def fit(self, ids: np.ndarray, vocabulary_size: int) -> BoostedTreesPredictor:
         """Learn the training text ``ids (n,)``, n >= 1, values 0..v-1; ``UserError`` without the package."""
@@ -75,6 +79,20 @@ def package() -> Any:
     except ImportError:
         raise UserError("boosted trees need the package lightgbm: pip install 'semagram[lightgbm]'.") from None
     return lightgbm
+
+
+class TreesHeld(nn.Module):
+    """What a run folder holds of trees, ``arrays`` as buffers, in the place of a network; nothing in it is trained by
+    gradients. ``predictor()`` answers."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        for name, array in arrays.items():
+            self.register_buffer(name, from_numpy(array.copy()))
+
+    def predictor(self) -> BoostedTreesPredictor:
+        """The trees."""
+        return BoostedTreesPredictor.from_arrays({name: t.cpu().numpy() for name, t in self.named_buffers()})
 
 
 class _Trees:

@@ -121,10 +121,63 @@ class Lion:
         return Stepper(groups, betas, make=lambda listed: TheirLion(listed, lr=self.rate, betas=betas))
 
 
+@dataclass(frozen=True)
+class AdaHessian:
+    """Steps divided by the curvature (arXiv 2006.00719), of the package pytorch-optimizer.
+
+    m / (running root mean square of diag H)^power: the diagonal is estimated by Hutchinson's z * (H z) with random
+    signs z, a second backward pass through the gradient. A step costs about three of AdamW's, and parts take the forms
+    that can be differentiated twice.
+    """
+
+    rate: float = 0.05
+    """Peak learning rate."""
+    beta1: float = 0.9
+    """Decay of the gradient's mean."""
+    beta2: float = 0.99
+    """Decay of the curvature's square."""
+    power: float = 1.0
+    """Of the curvature: 1 divides by it, 0.5 by its root."""
+    every: int = 1
+    """Steps between estimates of the curvature."""
+    weight_decay: float = 0.0
+    """Of matrices; gains and embeddings are not decayed."""
+
+    def __post_init__(self) -> None:
+        _above_zero("rate", self.rate)
+        _shares(beta1=self.beta1, beta2=self.beta2)
+        _not_below_zero("weight_decay", self.weight_decay)
+        if not 0 < self.power <= 1:
+            raise UserError(f"training.optimiser.power must be above 0 and at most 1, got {self.power}.")
+        if self.every < 1:
+            raise UserError(f"training.optimiser.every must be at least 1, got {self.every}.")
+
+    def build(self, network: nn.Module) -> Stepper:
+        """The optimiser of every parameter that learns; ``UserError`` where the package is not installed."""
+        try:
+            from pytorch_optimizer import AdaHessian as TheirAdaHessian
+        except ImportError:
+            raise UserError(
+                "AdaHessian needs the package pytorch-optimizer: pip install 'semagram[optimisers]'."
+            ) from None
+        from semagram.training.parameters import parts_of
+        from semagram.training.stepper import Stepper
+
+        decayed = [p for p in parts_of(network) if p.role.decayed]
+        kept = [p for p in parts_of(network) if not p.role.decayed]
+        groups = [(decayed, self.rate, self.weight_decay), (kept, self.rate, 0.0)]
+        betas = (self.beta1, self.beta2)
+        settings = {"betas": betas, "hessian_power": self.power, "update_period": self.every, "eps": 1e-8}
+        return Stepper(
+            groups, betas, make=lambda listed: TheirAdaHessian(listed, lr=self.rate, **settings), second_order=True
+        )
+
+
 Optimiser = (
     AdamW
     | Muon
     | Lion
+    | AdaHessian
 )  # fmt: skip
 
 _ADAM_BESIDE_MUON = (0.9, 0.95)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -26,6 +26,7 @@ from semagram.training import checkpoint as checkpoints
 from semagram.training.batches import Batches
 from semagram.training.checkpoint import Checkpoint, Identity
 from semagram.training.evaluate import Evaluate
+from semagram.training.growth import Growing, carried_state
 from semagram.training.loggers import Logger, LoggerName, open_logger
 from semagram.training.prior import PRIOR, Prior, save_experts
 from semagram.training.progress import Moment, Watcher
@@ -94,9 +95,10 @@ class Run:
             generator=torch.Generator(),
             beside_text=sheet if prior is None else prior.cross_fitted,
         )
-        # The network itself, not what compile and Fabric made of it: its names and its own arithmetic are saved
-        # and scored.
+        self._growing = Growing(network, settings.grow, fabric.world_size)
+        # The network itself, not what compile and Fabric made of it: its names and arithmetic are saved and scored.
         self.network: nn.Module = network
+        self._shape(0)
         self._prior = prior
         # What is scored and written with: a hybrid network knows its n-grams then, a tagged one its labellers.
         self._whole: Any = labelled(network, layout, text.tokenizer)
@@ -130,15 +132,20 @@ class Run:
 
     def gradient(self) -> float:
         """Set the gradients of the coming step; its loss. ``UserError`` when it diverged."""
+        p = self.progress
+        p.stage = self._growing.due(p.stage, p.step, p.total_steps)
+        self._shape(p.stage)
         try:
-            return self._step.gradient(self.progress.step, self._halved())
+            return self._step.gradient(p.step, self.experiment.training.halves(p.step, p.total_steps))
         except Diverged as error:
             raise self._diverged(error) from error
 
-    def _halved(self) -> bool:
-        """Whether the coming step is in the part of the budget that is trained on half lines."""
-        share, total = self.experiment.training.halved, self.progress.total_steps
-        return share > 0 and (total is None or self.progress.step < share * total)
+    def _shape(self, stage: int) -> None:
+        """Bring layers of functions to their stage, and the optimiser's state with them."""
+        if stage != self._growing.stage:
+            state, matrices = self._step.stepper.state(), self._growing.to(stage)
+            self._step = replace(self._step, stepper=self.experiment.training.optimiser.build(self.network))
+            self._step.stepper.restore(carried_state(state, matrices))
 
     def take(self, factor: float) -> None:
         """Step the weights."""
@@ -224,8 +231,11 @@ class Run:
         step, nats = p.step, p.held_out_nats if p.scored_step == p.step else None
         if self.experiment.training.patience is not None and p.best_step is not None:
             if p.best_step != p.step:
-                checkpoints.load_weights(self.network, checkpoints.read(self._folder.best).weights)
+                best = checkpoints.read(self._folder.best)
+                self._shape(best.progress.stage)
+                checkpoints.load_weights(self.network, best.weights)
             step, nats = p.best_step, p.best_nats
+        self._shape(self._growing.last)  # a run that ended early: what is saved is what the model says
         per_token = self._text.held_out_characters_per_token
         result = Result(
             run=self._folder.path,
@@ -267,6 +277,7 @@ class Run:
                     f"{self._folder.last} was made with another {what}: resume it with the one it was begun with, "
                     f"or use another --out."
                 )
+        self._shape(found.progress.stage)
         checkpoints.load_weights(self.network, found.weights)
         self._step.stepper.restore(found.optimiser)
         self.progress = found.progress
@@ -300,9 +311,7 @@ class Run:
 
     def _diverged(self, error: Diverged) -> UserError:
         step = self.progress.step
-        starts = self._step.batches.at(step).starts.tolist()
-        shown = ", ".join(map(str, starts[:8])) + (f", ... ({len(starts)} in all)" if len(starts) > 8 else "")
         return UserError(
-            f"training diverged at step {step}: {error}. Its batch begins at the training tokens {shown}. "
+            f"training diverged at step {step}: {error}. {self._step.whereabouts(step)} "
             f"{self.kept()} Try a lower training.optimiser.rate, more training.warmup, or training.clip."
         )

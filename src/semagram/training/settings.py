@@ -9,6 +9,7 @@ from semagram.errors import UserError
 from semagram.training.budget import Budget
 from semagram.training.optimisers import Muon, Optimiser
 from semagram.training.start import Start
+from semagram.training.stages import Growth
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Training:
     """Share of the budget, at its beginning, in which each line is trained as two of half its length."""
     optimiser: Optimiser = field(default_factory=Muon)
     """How gradients become steps."""
+    grow: Growth | None = None
+    """Stages that layers of functions go through before they are what the model says; none: they are from the start."""
     warmup: float = 0.02
     """Share of the budget in which the learning rate rises from 0."""
     decay: float = 1.0
@@ -57,6 +60,11 @@ class Training:
         for name in ("warmup", "decay", "halved"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"training.{name} is a share of the budget, from 0 to 1; got {getattr(self, name)}.")
+        if self.grow is not None and isinstance(self.optimiser, Muon):
+            raise UserError(
+                "training.grow carries the state of AdamW, Lion and AdaHessian over to larger layers, not Muon's: "
+                "choose another training.optimiser."
+            )
         if not 0.0 < self.evaluate_every <= 1.0:
             raise UserError(f"training.evaluate_every must be above 0 and at most 1, got {self.evaluate_every}.")
         if not 0.0 < self.held_out < 1.0:
@@ -67,3 +75,7 @@ class Training:
             raise UserError(f"training.patience must be at least 1 or none, got {self.patience}.")
         if self.threads is not None and self.threads < 1:
             raise UserError(f"training.threads must be at least 1 or none, got {self.threads}.")
+
+    def halves(self, step: int, total: int | None) -> bool:
+        """Whether ``step`` of ``total`` (None: not known yet) is in the part that is trained on half lines."""
+        return self.halved > 0 and (total is None or step < self.halved * total)

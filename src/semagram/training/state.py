@@ -50,6 +50,8 @@ class Progress:
     """Length of metrics.jsonl."""
     samples_bytes: int = 0
     """Length of samples.txt."""
+    stage: int = 0
+    """Of layers of functions that grow: the stage of the last step."""
     ended: Ending | None = None
     """Why the run ended; None while it goes on."""
 

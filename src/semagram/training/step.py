@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from semagram.feedforward.twice import twice_differentiable
 from semagram.layouts.geometry import Geometry
 from semagram.objectives import Example, Objective, auxiliary_of, weighted_nats
 from semagram.training.batches import Batches
@@ -98,9 +100,10 @@ class TrainingStep:
             with self._waiting(i < len(parts) - 1):
                 first = (self.fabric.global_rank * len(parts) + i) * len(part.inputs)
                 rows = self._rows(starts[first : first + len(part.inputs)], geometry)
-                loss, beside = losses(self.network, self.objective, part, geometry, rows)
-                loss = loss / len(parts)
-                self.fabric.backward(sum((extra / len(parts) for extra in beside.values()), loss))
+                with self._differentiable():
+                    loss, beside = losses(self.network, self.objective, part, geometry, rows)
+                    loss = loss / len(parts)
+                    self._backward(sum((extra / len(parts) for extra in beside.values()), loss))
             total += loss.detach()
             for name, extra in beside.items():
                 self.beside[name] = self.beside.get(name, 0.0) * (i > 0) + extra.item() / len(parts)
@@ -112,7 +115,7 @@ class TrainingStep:
     def take(self, factor: float) -> None:
         """Clip the gradients, step the weights at ``factor`` of the peak rates. Raises ``Diverged``."""
         if self.clip is not None:
-            norm = nn.utils.clip_grad_norm_(self.stepper.parameters, self.clip)
+            norm = self._clip(self.clip)
             if not bool(norm.isfinite()):
                 raise Diverged(f"the norm of the gradient is {norm.item():.4g}")
         self.stepper.step(factor)
@@ -123,6 +126,37 @@ class TrainingStep:
         ids = self.batches.at(step).ids.to(self.geometry.coords.device)
         generator = torch.Generator().manual_seed(seed_of(self.seed, step, Purpose.EXAMPLE))
         return self.objective.example(ids, self.geometry, self.mask_id, generator).inputs, self.geometry
+
+    def whereabouts(self, step: int) -> str:
+        """A sentence on where the batch of ``step`` begins in the text."""
+        starts = self.batches.at(step).starts.tolist()
+        shown = ", ".join(map(str, starts[:8])) + (f", ... ({len(starts)} in all)" if len(starts) > 8 else "")
+        return f"Its batch begins at the training tokens {shown}."
+
+    def _differentiable(self) -> Any:
+        """Where the optimiser differentiates gradients, parts are asked for forms that allow it."""
+        return twice_differentiable() if self.stepper.second_order else nullcontext()
+
+    def _backward(self, loss: Tensor) -> None:
+        if not self.stepper.second_order:
+            self.fabric.backward(loss)
+            return
+        with warnings.catch_warnings():
+            # The cycle that torch warns of, between a parameter and its gradient, is cut when gradients are forgotten.
+            warnings.filterwarnings("ignore", message="Using backward\\(\\) with create_graph=True")
+            self.fabric.backward(loss, create_graph=True)
+
+    def _clip(self, most: float) -> Tensor:
+        """The norm of the gradient before it was clipped."""
+        if not self.stepper.second_order:
+            return nn.utils.clip_grad_norm_(self.stepper.parameters, most)
+        held = [p for p in self.stepper.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad.detach() for p in held if p.grad is not None])
+        share = (most / (norm + 1e-6)).clamp(max=1.0)
+        for parameter in held:
+            assert parameter.grad is not None
+            parameter.grad = parameter.grad * share  # not in place: its graph is still needed
+        return norm
 
     def _rows(self, starts: NDArray[np.int64], geometry: Geometry) -> Tensor | None:
         """What stands beside lines that begin at these training tokens."""

@@ -14,6 +14,8 @@ from torch import Tensor
 from semagram.training.muon import Muon
 from semagram.training.parameters import Part
 
+_STEPS = "steps"
+
 AdamGroup = tuple[Sequence[Part], float, float]
 """Parameters, their peak rate, their weight decay."""
 
@@ -27,8 +29,11 @@ class Stepper:
         betas: tuple[float, float],
         muon: tuple[Muon, float] | None = None,
         make: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] | None = None,
+        second_order: bool = False,
     ) -> None:
-        """``make`` turns the groups into another optimiser than AdamW."""
+        """``make`` turns the groups into another optimiser than AdamW; ``second_order``: it differentiates gradients,
+        which must come with their graph."""
+        self.second_order = second_order
         self._parts = [part for parts, _, _ in groups for part in parts]
         self._muon, self._muon_rate = muon if muon is not None else (None, 0.0)
         held = self._parts + [slot[0] for group in (self._muon.groups if self._muon else []) for slot in group.slots]
@@ -68,6 +73,9 @@ class Stepper:
             for part in self._parts:
                 for key, value in self._adam.state[part.parameter].items():
                     found[f"adam.{part.name}.{key}"] = value
+            # Some packages count steps in the group and not with each parameter.
+            if isinstance(steps := self._adam.param_groups[0].get("step"), int):
+                found[_STEPS] = torch.tensor(steps)
         return found
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -86,6 +94,10 @@ class Stepper:
                 if kept:
                     device = part.parameter.device
                     self._adam.state[part.parameter].update({key: value.to(device) for key, value in kept.items()})
+            if _STEPS in state:
+                known.add(_STEPS)
+                for group in self._adam.param_groups:
+                    group["step"] = int(state[_STEPS])
         unknown = sorted(set(state) - known)
         if unknown:
             raise ValueError(f"the optimiser has no state called {', '.join(unknown[:3])}.")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from torch import nn
 
+from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.layouts.streams import line_of
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.training.device import fabric_of, torch_settings
 from semagram.training.evaluate import Evaluate, HeldOut
 from semagram.training.files import CannotWrite
@@ -65,6 +67,8 @@ def train(
     change the network. Raises ``UserError`` for a folder that holds a run (without ``resume``) or another
     experiment's, a text that is too short, a device that is not there, a full disk, and a loss that explodes.
     """
+    if isinstance(experiment.model, BoostedTrees):
+        raise UserError("trees are grown, not trained by steps: use semagram.train, or semagram.lab.trees.grow.")
     settings, watch, save = experiment.training, watch or Silent(), save or SaveEvery()
     if isinstance(text, str):
         text = TokenisedText.of(text, experiment.tokenizer, settings.held_out, experiment.layout)

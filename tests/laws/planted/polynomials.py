@@ -13,6 +13,7 @@ from laws.planted import network_changes as net
 from laws.planted.networks import COMPANY, PAD, PEEK, STEP, Planted, case
 from semagram.feedforward import Piecewise, domain
 from semagram.feedforward.basis import Continuous
+from semagram.feedforward.piecewise_fused import _Product
 from semagram.feedforward.piecewise_linear import _Recomputed
 from semagram.layouts import Grid, Sequence, Visibility
 from semagram.mixers import SelectiveScan, SparseConvolution, StateSpace, Tree, lagged, state_space
@@ -163,6 +164,12 @@ FAULTS: list[Planted] = [
         learning.LEARNS,
         net.replacing(_Recomputed, "backward", weight_gradient_lost),
         case(feedforward=Piecewise(basis=Continuous(1, 2), frugal=True)),
+    ),
+    Planted(
+        "the gradient by hand of a layer of functions loses its weights",
+        learning.LEARNS,
+        net.replacing(_Product, "backward", weight_gradient_lost),
+        case(feedforward=Piecewise(basis=Continuous(1, 2))),
     ),
     Planted("a stencil with its own cell", PEEK, net.replacing(window, "neighbours", itself_too), stencil()),
     Planted("outside a line stands its last cell", PEEK, net.replacing(window, "neighbours", last_for_none), stencil()),

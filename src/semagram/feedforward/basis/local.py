@@ -33,6 +33,7 @@ class LocalBasis(nn.Module):
         # Not buffers: they stay in float64 whatever the network is cast to, and on the CPU (some devices have none).
         self.matrix = matrix.double()
         self.slopes = torch.arange(self.active, dtype=torch.float64).square()
+        self.joint = torch.cat([self.matrix, segments * self.matrix @ chebyshev_slopes(self.active)])
 
     def local(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, I)`` -> indices and values of the functions that are not zero, ``(p+1, N, I)`` both."""
@@ -43,6 +44,25 @@ class LocalBasis(nn.Module):
         first = segment.long() * self.stride
         index = torch.stack([first + j for j in range(self.active)])
         return index, values
+
+    def values_and_slopes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(N, I)`` -> the segment ``(N, I)`` (a whole number in x's own type), and values and slopes (by x) of the
+        functions that are not zero there, ``(p+1, N, I)`` both; nothing is recorded for gradients."""
+        with torch.no_grad():
+            inside = x if self.extrapolate == "polynomial" else x.clamp(-1.0, 1.0)
+            u = (inside + 1.0).mul_(0.5 * self.segments)
+            segment = u.floor().clamp_(0, self.segments - 1)
+            features = x.new_empty(self.active, *x.shape)
+            features[0] = 1.0
+            t = torch.sub(u.sub_(segment).mul_(2.0), 1.0, out=features[1]) if self.active > 1 else u
+            for m in range(2, self.active):
+                torch.mul(t, 2.0, out=features[m]).mul_(features[m - 1]).sub_(features[m - 2])
+            values, slopes = (self.joint.to(x) @ features.flatten(1)).view(2, self.active, *x.shape)
+            if self.extrapolate == "linear":
+                values.addcmul_(slopes, x - inside)
+            elif self.extrapolate == "clamped":
+                slopes.mul_(x == inside)
+        return segment, values, slopes
 
     def dense(self, x: Tensor) -> Tensor:
         """``(N, I)`` -> all basis values ``(N, V, I)``."""
@@ -76,6 +96,15 @@ class LocalBasis(nn.Module):
 def chebyshev_values(t: Tensor, count: int) -> Tensor:
     """T_0 .. T_{count-1} at ``t (n,)``: ``(n, count)``."""
     return torch.cos(torch.arange(count, dtype=t.dtype) * torch.arccos(t.clamp(-1.0, 1.0))[:, None])
+
+
+def chebyshev_slopes(count: int) -> Tensor:
+    """D ``(count, count)`` float64 with T_m' = sum_k D[m, k] T_k."""
+    found = torch.zeros(count, count, dtype=torch.float64)
+    for m in range(count):
+        for k in range(m - 1, -1, -2):
+            found[m, k] = 2 * m if k else m
+    return found
 
 
 def lobatto_nodes(points: int) -> Tensor:
