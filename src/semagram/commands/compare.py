@@ -29,6 +29,9 @@ class Compare:
     """Folder; none: comparisons/A-vs-B. What is finished there is not repeated."""
     coded: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also compress the held-out text with each, decode it and compare (slow, and beyond doubt)."""
+    tasks: int | None = None
+    """Also train every network afresh on each task of known answers (recall, copying, parity, ...): at most so many
+    steps each."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress display."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -49,6 +52,7 @@ def run(arguments: list[str]) -> int:
         budget=options.budget,
         out=options.out,
         coded=options.coded,
+        tasks=options.tasks,
         say=None if silent else lambda line: print(line, file=sys.stderr, flush=True),
         watch=None if silent else watcher,
     )
@@ -60,6 +64,9 @@ def run(arguments: list[str]) -> int:
     else:
         print(f"\n{header(found)}\n")
         print(_narrow(found.table.columns, found.table.lines, 2 + len(found.table.kinds)))
+        for task in found.tasks:
+            told = ", ".join(f"{name} {100 * share.mean:.1f} %" for name, share in task.right.items())
+            print(f"{task.name} (guessing {100 * task.guessing:.1f} %): {told or 'nobody could be asked'}")
         for row in found.rows:
             if row.remark:
                 print(f"{row.name}: {row.remark}")
