@@ -1,4 +1,4 @@
-"""The API reference, read from the source: a page a module, an overview a shelf. Nothing is imported, so it takes no time.
+"""The API reference, read from the source: a page a module, an overview a shelf. Nothing is imported.
 
 What is public (no leading underscore) and has a docstring is shown: signature, docstring, and for a configuration its
 fields with their defaults and the docstring below each. ``modules()`` is what the tests hold against the code.
@@ -67,9 +67,14 @@ def write(folder: Path) -> None:
     """The pages and their overview, ``index.md``, into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     every = modules()
-    overview = ["# Reference", "", "Every public class and function, from the docstrings. A shelf holds parts of a kind."]
+    overview = [
+        "# Reference",
+        "",
+        "Every public class and function, from the docstrings. A shelf holds parts of a kind.",
+    ]
     for shelf, told in SHELVES.items():
-        overview += ["", f"## {shelf or 'semagram'}", "", f"{told[0].upper()}{told[1:]}.", "", "| module | |", "|---|---|"]
+        said = f"{told[0].upper()}{told[1:]}."
+        overview += ["", f"## {shelf or 'semagram'}", "", said, "", "| module | |", "|---|---|"]
         for module in every:
             if module.shelf == shelf:
                 title = module.name.removeprefix(f"{shelf}.") if shelf else module.name or "semagram"
@@ -82,7 +87,8 @@ def _page(module: Module) -> str:
     name = f"semagram.{module.name}".rstrip(".")
     lines = [f"# {name}", "", _prose(ast.get_docstring(module.tree) or "")]
     for node in module.public:
-        lines += ["", f"## {node.name}", "", "```python", _signature(node), "```", "", _prose(ast.get_docstring(node) or "")]
+        said = _prose(ast.get_docstring(node) or "")
+        lines += ["", f"## {node.name}", "", "```python", _signature(node), "```", "", said]
         if isinstance(node, ast.ClassDef):
             lines += _fields(node) + _methods(node)
     return "\n".join(lines) + "\n"

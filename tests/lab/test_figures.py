@@ -46,7 +46,8 @@ def test_the_front_is_those_that_nobody_beats():
     found = front(dots)
 
     def beaten(dot):
-        return any(o.cost <= dot.cost and o.score <= dot.score and (o.cost, o.score) != (dot.cost, dot.score) for o in dots)
+        others = [o for o in dots if (o.cost, o.score) != (dot.cost, dot.score)]
+        return any(o.cost <= dot.cost and o.score <= dot.score for o in others)
 
     assert {(d.cost, d.score) for d in found} == {(d.cost, d.score) for d in dots if not beaten(d)}
     assert [d.cost for d in found] == sorted(d.cost for d in found)
