@@ -1,8 +1,8 @@
 """Build the documentation site: python -m docs [--serve].
 
-The pages are docs/*.md as they stand in the repository, so they read well there too. Here they are laid beside what they
-link to outside of docs/ (results, examples, CONTRIBUTING.md, ...), links are turned to the copies, the reference is
-written from the source, and Zensical makes the site of it: build/pages -> build/site. Any warning is an error.
+The pages are docs/*.md as they stand in the repository, so they read well there too. Here they are laid beside what
+they link to outside of docs/ (results, examples, CONTRIBUTING.md, ...), links are turned to the copies, the reference
+is written from the source, and Zensical makes the site of it: build/pages -> build/site. Any warning is an error.
 """
 
 from __future__ import annotations
