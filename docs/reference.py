@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "semagram"
@@ -122,9 +123,9 @@ def _fields(node: ast.ClassDef) -> list[str]:
             continue
         after = node.body[place + 1] if place + 1 < len(node.body) else None
         said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-        default = f"`{_cell(ast.unparse(field.value))}`" if field.value is not None else ""
-        kind = _cell(ast.unparse(field.annotation))
-        rows.append(f"| `{field.target.id}` | `{kind}` | {default} | {_cell(_prose(str(said)))} |")
+        default = _code(ast.unparse(field.value)) if field.value is not None else ""
+        kind = _code(ast.unparse(field.annotation))
+        rows.append(f"| `{field.target.id}` | {kind} | {default} | {_cell(_prose(str(said)))} |")
     return ["", "| field | type | default | |", "|---|---|---|---|", *rows] if rows else []
 
 
@@ -154,6 +155,11 @@ def _prose(docstring: str) -> str:
         f"`{part.strip('`')}`" if part.startswith("`") else part.replace("<", "&lt;").replace("][", "]\\[")
         for part in parts
     )
+
+
+def _code(text: str) -> str:
+    """Code in a cell of a table; a bar in backticks would show the backslash that it needs there."""
+    return f"<code>{escape(' '.join(text.split()), quote=False).replace('|', '&#124;')}</code>"
 
 
 def _cell(text: str) -> str:

@@ -72,7 +72,7 @@ def test_the_reference_has_every_public_name(config: Path) -> None:
                 page = pages / f"{there.__module__.removeprefix('semagram.')}.md"
                 assert f"\n## {name}\n" in page.read_text(encoding="utf-8"), name
     attention = (pages / "mixers.attention.md").read_text(encoding="utf-8")
-    assert "| `heads` | `int` |" in attention and "class Attention" in attention
+    assert "| `heads` | <code>int</code> |" in attention and "class Attention" in attention
     overview = (pages / "index.md").read_text(encoding="utf-8")
     assert all(f"]({module.page})" in overview for module in reference.modules())
 
