@@ -102,7 +102,7 @@ def trained(steps: int, mixer: object | None = None, length: int = 32) -> tuple[
     for step in range(steps):
         begins = torch.randint(0, len(ids) - length, (16, 1), generator=torch.Generator().manual_seed(step))
         clean = ids[begins + torch.arange(length)]
-        example = objective.example(clean, geometry, torch.Generator().manual_seed(step), tokenizer.vocabulary_size)
+        example = objective.example(clean, geometry, tokenizer.vocabulary_size, torch.Generator())
         loss = weighted_nats(network(example.inputs, geometry), example)
         loss.backward()
         stepper.step(1.0)
