@@ -20,6 +20,7 @@ from docs import reference
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)]*)?\))")
+FENCED = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "CITATION.cff")
 
 
@@ -81,7 +82,8 @@ def turned(text: str, path: Path) -> str:
             found = staged(there)
         return f"{opening}{os.path.relpath(found, staged(path).parent)}{rest}"
 
-    return LINK.sub(turn, text)
+    # What stands in fences is code: x[0](y) is no link.
+    return "".join(part if part.startswith("```") else LINK.sub(turn, part) for part in FENCED.split(text))
 
 
 def _put(path: Path, pages: Path) -> None:

@@ -123,7 +123,8 @@ def _fields(node: ast.ClassDef) -> list[str]:
             continue
         after = node.body[place + 1] if place + 1 < len(node.body) else None
         said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-        default = _code(ast.unparse(field.value)) if field.value is not None else ""
+        default = re.sub(r"^field\(default_factory=([\w.]+)\)$", r"\1()", ast.unparse(field.value or ast.Name("")))
+        default = _code(default) if default else ""
         kind = _code(ast.unparse(field.annotation))
         rows.append(f"| `{field.target.id}` | {kind} | {default} | {_cell(_prose(str(said)))} |")
     return ["", "| field | type | default | |", "|---|---|---|---|", *rows] if rows else []

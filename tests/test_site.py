@@ -28,7 +28,7 @@ def test_every_link_leads_to_a_page(config: Path) -> None:
     for page in pages.rglob("*.md"):
         if page.parent.name in ("api", "examples"):
             continue
-        for target in LINK.findall(page.read_text(encoding="utf-8")):
+        for target in LINK.findall(site.FENCED.sub("", page.read_text(encoding="utf-8"))):
             if "://" not in target:
                 found += 1
                 assert (page.parent / target).resolve().is_file(), f"{page.relative_to(pages)}: {target}"
@@ -55,6 +55,7 @@ def test_a_dead_link_is_refused() -> None:
         == "[a](results/index.md) [b](https://x.org/y)"
     )
     assert site.turned("[m](../src/semagram/mixers/attention.py#L1)", page) == "[m](api/mixers.attention.md#L1)"
+    assert site.turned("```python\nrows[0](nowhere)\n```\n", page) == "```python\nrows[0](nowhere)\n```\n"
     with pytest.raises(FileNotFoundError, match=r"docs/index\.md links to nowhere\.md"):
         site.turned("[a](nowhere.md)", page)
 
