@@ -107,7 +107,7 @@ def trained(steps: int, mixer: object | None = None, length: int = 32) -> tuple[
         loss.backward()
         stepper.step(1.0)
         stepper.forget_gradients()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     predictor = predictor_of(network.eval(), layout, RankByRank())
     return audit(predictor, TEXT, tokenizer, name="fading mean", steps=16), losses
 
