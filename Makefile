@@ -55,7 +55,7 @@ $(VENV)/.core: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch
 	@echo "installing semagram and what its tests need"
-	@$(PIP) -e '.[dev,peers]'
+	@$(PIP) -e '.[dev,peers,docs]'
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
