@@ -1,6 +1,7 @@
 # make demo   trains on the text that ships with Python, shows a sample, a score and report.html
 # make test   runs the whole suite          make lint   ruff and pyright
 # make bench  speed and quality beside the peers (writes results/)
+# make docs   the documentation site, build/site/index.html
 #
 # Each target makes its own environment in .venv when it is not there. A machine without a GPU gets the CPU build of
 # torch; with an NVIDIA GPU (nvidia-smi answers) or on a Mac, pip's own choice. To choose yourself: make demo TORCH=torch
@@ -13,7 +14,7 @@ CPU_INDEX = https://download.pytorch.org/whl/cpu
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN = $(VENV)/bin/semagram
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/.core
 	$(RUN) demo
@@ -28,6 +29,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m benchmarks
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/python -m docs
+	@echo "open build/site/index.html"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -50,7 +55,12 @@ $(VENV)/.core: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch
 	@echo "installing semagram and what its tests need"
-	@$(PIP) -e '.[dev,peers]'
+	@$(PIP) -e '.[dev,peers,docs]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what the site is built with"
+	@$(PIP) 'zensical>=0.0.70'
 	@touch $@
 
 clean:

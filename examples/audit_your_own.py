@@ -1,6 +1,6 @@
 """Audit a model that semagram knows nothing of: GPT-2 from Hugging Face, x-transformers, ten lines of n-gram.
 
-    python examples/audit_your_own.py
+    python examples/audit_your_own.py      (of the peers, those that are installed)
 
 Whatever gives logits for ids becomes a predictor through ``LineByLogits`` (25 lines, blank ones aside). One of the
 models below leaks: an x-transformers decoder with ``orthog_residual=True``, whose earlier logits change when the last
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -106,15 +107,17 @@ def ngram(text: str) -> LineByLogits:
 def reports() -> dict[str, AuditReport]:
     """The audits, by name."""
     training = TEXT[: len(TEXT) // 9].upper().lower()[::-1]  # backwards, so that the text held out is new
-    models = {
-        "GPT-2": gpt2(),
-        "x-transformers": x_transformer(),
-        "x-transformers, orthog_residual": x_transformer(orthog_residual=True),
-        "ten lines of n-gram": ngram(training),
-    }
+    models = {"ten lines of n-gram": ngram(training)}
+    if find_spec("transformers"):
+        models["GPT-2"] = gpt2()
+    if find_spec("x_transformers"):
+        models["x-transformers"] = x_transformer()
+        models["x-transformers, orthog_residual"] = x_transformer(orthog_residual=True)
     return {name: audit(m, TEXT, Letters(), training=training, name=name, steps=16) for name, m in models.items()}
 
 
 if __name__ == "__main__":
+    if missing := [name for name in ("transformers", "x-transformers") if not find_spec(name.replace("-", "_"))]:
+        print(f"{' and '.join(missing)} not installed, so left out; with them: pip install {' '.join(missing)}\n")
     for report in reports().values():
         Console().print(report.table())

@@ -320,3 +320,33 @@ def test_equal_operations(recipe, text, tmp_path):
     assert "operations (one 256 tokens, two" in found.equal and "--equal" in found.command
     with pytest.raises(UserError, match="steps or tokens"):
         compare(one, two, seeds=1, out=tmp_path / "other", budget="3s", equal="flops")
+
+
+def test_tasks_with_known_answers(recipe, masked, tmp_path, monkeypatch):
+    """Every network learns each task afresh, once; what cannot is said, what counts is not asked."""
+    from semagram.lab import comparison_tasks
+    from semagram.lab.tasks import Copy, Parity
+
+    few = (Copy(size=2, symbols=3), Parity(bits=3))
+    names, say = find([recipe("a"), masked]), []
+    rows = comparison_tasks.task_rows(names, 2, 2, tmp_path / "out", say.append, few)
+    assert [(row.name, set(row.right)) for row in rows] == [("Copy", {"a", "masked"}), ("Parity", {"a", "masked"})]
+    assert all(0 <= row.right["a"].mean <= 1 and row.right["a"].low is not None for row in rows)
+    assert rows[1].guessing == pytest.approx(0.5) and len(say) == 2
+    with monkeypatch.context() as without:  # the second time nothing is trained
+        without.setattr(comparison_tasks, "solve", None)
+        again = comparison_tasks.task_rows(names, 2, 2, tmp_path / "out", say.append, few)
+    assert again == rows
+
+    def broken(*_: object, **__: object) -> None:
+        raise UserError("it | breaks")
+
+    monkeypatch.setattr(comparison_tasks, "solve", broken)
+    monkeypatch.setattr(comparison_tasks, "TASKS", few)
+    found = compare(recipe("b"), seeds=1, out=tmp_path / "cmp", tasks=1)
+    assert found.tasks[0].right == {} and found.tasks[0].failed == {"b": "it | breaks"}
+    page = check(tmp_path / "cmp" / "report.html")
+    assert "Tasks with known answers" in page.source and "b: it | breaks" in page.source
+    assert "--tasks 1" in page.source and '"kind": "task"' in (tmp_path / "cmp" / "results.jsonl").read_text()
+    with pytest.raises(UserError, match="at least 1; got 0"):
+        compare(recipe("b"), tasks=0)

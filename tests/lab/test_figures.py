@@ -9,6 +9,7 @@ import pytest
 
 from semagram.lab.figures import Line, Strip, compact, line_chart, strip_chart, thinned, ticks
 from semagram.lab.heatmap import Passage, character_bits, difference, heat, visible
+from semagram.lab.pareto import Dot, front, log_ticks, pareto_chart
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,33 @@ def test_a_chart_of_nothing_is_nothing():
 def test_names_are_escaped():
     assert "<b>" not in line_chart([Line("<b>", [(1, 2)], 0)], "<b>", "y&")
     assert "<b>" not in strip_chart([Strip("<b>", [1.0], 0, 1.0)], "x")
+
+
+def test_the_front_is_those_that_nobody_beats():
+    random = np.random.default_rng(0)
+    dots = [Dot(str(n), float(x), float(y), 0) for n, (x, y) in enumerate(random.integers(1, 9, (40, 2)))]
+    found = front(dots)
+
+    def beaten(dot):
+        others = [o for o in dots if (o.cost, o.score) != (dot.cost, dot.score)]
+        return any(o.cost <= dot.cost and o.score <= dot.score for o in others)
+
+    assert {(d.cost, d.score) for d in found} == {(d.cost, d.score) for d in dots if not beaten(d)}
+    assert [d.cost for d in found] == sorted(d.cost for d in found)
+
+
+def test_a_figure_of_costs():
+    chart = pareto_chart([Dot("<a>", 1, 2.0, 0), Dot("b", 300, 1.5, 1), Dot("c", 400, 1.9, 2)], "s", "bits")
+    assert chart.count("<circle") == 3 and "<a>" not in chart and "on the front: &lt;a&gt;, b" in chart
+    assert pareto_chart([Dot("a", 1, 2.0, 0), Dot("free", 0, 1.0, 1)], "s", "bits") == ""
+    crowd = pareto_chart([Dot("the same place", 1, 2.0, 0)] * 9, "s", "bits")
+    assert crowd.count("<circle") == 9 and crowd.count('class="name"') < 9  # labels never cover one another
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (0.3, 0.9), (1, 100), (3, 2e9), (99, 101)])
+def test_logarithmic_ticks_reach_over_everything(low, high):
+    found = log_ticks(low, high)
+    assert found[0] < low and found[-1] > high and found == sorted(found) and 2 <= len(found) <= 13
 
 
 def test_a_span_is_a_token_and_joins_the_pieces_of_a_character():

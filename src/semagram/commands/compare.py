@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -29,9 +29,9 @@ class Compare:
     """Folder; none: comparisons/A-vs-B. What is finished there is not repeated."""
     coded: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also compress the held-out text with each, decode it and compare (slow, and beyond doubt)."""
-    equal: Literal["budget", "flops"] = "budget"
-    """budget: the same for all; flops: the first recipe's budget (steps or tokens), and for the others as many tokens
-    as cost the same operations."""
+    tasks: int | None = None
+    """Also train every network afresh on each task of known answers (recall, copying, parity, ...): at most so many
+    steps each."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress display."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         budget=options.budget,
         out=options.out,
         coded=options.coded,
-        equal=options.equal,
+        tasks=options.tasks,
         say=None if silent else lambda line: print(line, file=sys.stderr, flush=True),
         watch=None if silent else watcher,
     )
@@ -64,6 +64,9 @@ def run(arguments: list[str]) -> int:
     else:
         print(f"\n{header(found)}\n")
         print(_narrow(found.table.columns, found.table.lines, 2 + len(found.table.kinds)))
+        for task in found.tasks:
+            told = ", ".join(f"{name} {100 * share.mean:.1f} %" for name, share in task.right.items())
+            print(f"{task.name} (guessing {100 * task.guessing:.1f} %): {told or 'nobody could be asked'}")
         for row in found.rows:
             if row.remark:
                 print(f"{row.name}: {row.remark}")

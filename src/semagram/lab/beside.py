@@ -6,6 +6,7 @@ of order 6 over characters, fitted on the training text.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from semagram.predictors.ngram import NgramConfig
@@ -24,6 +25,8 @@ class Beside:
 
     name: str
     bits: float
+    cpu_seconds: float | None = None
+    """Processor time of its fitting; None where it was not measured."""
 
 
 def compressors(held_out: str, training: str | None) -> list[Beside]:
@@ -45,6 +48,8 @@ def ngram(held_out: str, training: str) -> Beside | None:
     if tokenizer.vocabulary_size > _MOST_ALPHABET:
         return None
     config = NgramConfig()
-    predictor = config.fit(tokenizer.encode(training), tokenizer.vocabulary_size)
+    ids, began = tokenizer.encode(training), time.process_time()
+    predictor = config.fit(ids, tokenizer.vocabulary_size)
+    spent = time.process_time() - began
     bits = score(predictor, tokenizer.encode(held_out)).bits_per_character(len(held_out))
-    return Beside(f"n-gram (Kneser-Ney, order {config.order})", bits)
+    return Beside(f"n-gram (Kneser-Ney, order {config.order})", bits, spent)

@@ -11,15 +11,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from semagram.errors import UserError
 from semagram.lab import beside
-from semagram.lab.comparison_budgets import equal_flops
 from semagram.lab.comparison_contestants import Contestant, FromRecipe, FromRun, find, folder_name
 from semagram.lab.comparison_judged import ComparedText
 from semagram.lab.comparison_run import ContestantResult, run
 from semagram.lab.comparison_table import Row, Table, markdown, rows_of, table_of
+from semagram.lab.comparison_tasks import TaskRow, rows_as_data, task_rows, tasks_markdown
 from semagram.text import DEFAULT_CORPUS
 from semagram.training.budget import Budget
 from semagram.training.files import replace_whole, write_json
@@ -44,6 +44,10 @@ class Comparison:
     """What was equal for all that were trained."""
     command: tuple[str, ...]
     """What repeats it on a command line."""
+    tasks: tuple[TaskRow, ...] = ()
+    """Tasks with known answers; empty when none were asked for."""
+    task_steps: int | None = None
+    """Most training steps of a task."""
 
 
 def compare(
@@ -53,29 +57,26 @@ def compare(
     budget: str | None = None,
     out: str | Path | None = None,
     coded: bool = False,
-    equal: Literal["budget", "flops"] = "budget",
+    tasks: int | None = None,
     say: Say | None = None,
     watch: Callable[[], Watcher] | None = None,
 ) -> Comparison:
     """Compare recipes, FILE.py, run folders, ``ngram`` (always there), ``ngram:ORDER`` and ``suffix``.
 
     ``text``: sources, by default the contestants' own, which must then be one. ``budget`` like 30s or 1Mtokens: by
-    default the recipes' own, which must then be equal. ``equal="flops"``: it is the first recipe's, in steps or tokens,
-    and the others train for as many operations. ``coded``: also compress, decode and verify. ``say`` is told
+    default the recipes' own, which must then be equal. ``coded``: also compress, decode and verify.
+    ``tasks``: also train every network afresh on each task of known answers, at most so many steps. ``say`` is told
     how it goes on, ``watch`` makes a watcher for each training run. Leaves table.md, results.jsonl and report.html in
     ``out``. ``UserError`` before anything is trained for what cannot be compared, ``KeyboardInterrupt`` when
     interrupted.
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}.")
+    if tasks is not None and tasks < 1:
+        raise UserError(f"tasks is a number of training steps, at least 1; got {tasks}.")
     contestants = find(words)
-    wanted = Budget.parse(budget) if budget is not None else None
-    same = _equal_budget(contestants, budget) if equal == "budget" else ""
+    equal = _equal_budget(contestants, budget)
     compared = _one_text(contestants, text)
-    budgets = equal_flops(contestants, wanted, compared) if equal == "flops" else {}
-    if equal == "flops":
-        listed = ", ".join(f"{name} {amount}" for name, amount in budgets.items()) or "none"
-        same = f"Equal for all that were trained: operations ({listed}); processor time is reported, not forced."
     folder = Path(out) if out is not None else Path("comparisons") / "-vs-".join(map(folder_name, words))[:80]
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; a comparison needs a folder.")
@@ -89,10 +90,9 @@ def compare(
         say(f"{label} ...")
         place = folder / "runs" / folder_name(contestant.name) / (f"seed-{seed}" if trained else "once")
         watcher = watch() if watch is not None and trained and not (place / "result.json").exists() else None
+        wanted = Budget.parse(budget) if budget is not None else None
         try:
-            result = run(
-                contestant, seed, budgets.get(contestant.name, wanted), compared, place, coded=coded, watch=watcher
-            )
+            result = run(contestant, seed, wanted, compared, place, coded=coded, watch=watcher)
         except KeyboardInterrupt:
             say(f"{label}: interrupted; the same command goes on from here.")
             raise
@@ -104,9 +104,11 @@ def compare(
     command = ["semagram", "compare", *words, "--text", *compared.sources, "--seeds", str(seeds)]
     command += ["--budget", budget] if budget is not None else []
     command += ["--coded"] if coded else []
-    command += ["--equal", equal] if equal != "budget" else []
+    command += ["--tasks", str(tasks)] if tasks is not None else []
     command += ["--out", str(folder)]
-    found = Comparison(folder, tuple(rows), table_of(rows, anchors), compared, tuple(anchors), same, tuple(command))
+    asked = [] if tasks is None else task_rows(contestants, seeds, tasks, folder, say)
+    table = table_of(rows, anchors)
+    found = Comparison(folder, tuple(rows), table, compared, tuple(anchors), equal, tuple(command), tuple(asked), tasks)
     _write(found)
     return found
 
@@ -205,10 +207,15 @@ def _write(found: Comparison) -> None:
         "Mean over seeds with its 95 % interval (Student's t). Differences are paired with the first contestant, "
         f"minus is better; intervals over {basis or 'nothing'}.\n"
     )
-    _put(found.folder / "table.md", f"{header(found)}\n\n{markdown(found.table)}\n{legend}")
+    asked = ""
+    if found.task_steps is not None:
+        names = [r.name for r in found.rows if any(r.name in task.right for task in found.tasks)]
+        asked = "\n" + tasks_markdown(found.tasks, names, found.task_steps)
+    _put(found.folder / "table.md", f"{header(found)}\n\n{markdown(found.table)}\n{legend}{asked}")
     lines = [{"kind": "run", **result.to_json()} for row in found.rows for result in row.results]
     lines += [{"kind": "row", **row} for row in rows_as_json(found)]
     lines += [{"kind": "anchor", "name": a.name, "bits_per_character": a.bits} for a in found.anchors]
+    lines += rows_as_data(found.tasks)
     _put(found.folder / "results.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_comparison(found, header(found))
 

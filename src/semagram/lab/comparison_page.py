@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semagram.lab.comparison_table import KINDS, Row
+from semagram.lab.comparison_table import DASH, KINDS, Row
+from semagram.lab.comparison_tasks import share_words
 from semagram.lab.curves import Curves, read_curves
 from semagram.lab.figures import COLOURS, Line, Strip, line_chart, strip_chart
 from semagram.lab.heatmap import Passage, character_bits, difference, heat, visible
 from semagram.lab.page import write_page
+from semagram.lab.pareto import Dot, pareto_chart
 from semagram.training.records import differences
 
 if TYPE_CHECKING:
@@ -44,12 +47,14 @@ def write_comparison(found: Comparison, header: str) -> Path:
             if any(read_curves(r.folder).held_out_by_tokens for r in row.results)
         ],
         "curves": _curves(found.rows),
+        "costs": _costs(found.rows),
+        **_tasks(found),
         "passage_note": f"Characters {passage.begin:,} to {passage.end:,} of the held-out text",
         "heats": [
             (row.name, heat(found.text.held_out, *row.done[0].nats(), passage)) for _, row in readable[:_MOST_PASSAGES]
         ],
         "pair": _pair(found, [row for _, row in readable], passage),
-        "samples": [(r.name, visible(r.done[0].judged.sample)) for r in found.rows if r.done and r.done[0].judged],
+        "written": [(r.name, visible(r.done[0].judged.sample)) for r in found.rows if r.done and r.done[0].judged],
         "settings": _settings(found.rows),
         "command": visible(shlex.join(found.command)),
         "environment": _environment(found.rows),
@@ -72,8 +77,11 @@ def _strips(found: Comparison) -> list[tuple[str, str]]:
     return charts
 
 
-def _curves(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
-    """(kind of loss, charts): held-out loss in bits a character, every seed a line; each kind has its own charts."""
+def _curves(rows: tuple[Row, ...]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(kind of loss, (what the switch says, chart)): held-out loss in bits a character, every seed a line.
+
+    Two kinds share no chart.
+    """
     by_kind: dict[str, list[tuple[Row, int, Curves]]] = {}
     for number, row in enumerate(rows):
         for result in row.results:
@@ -86,8 +94,52 @@ def _curves(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
         tokens = [Line(row.name, c.held_out_by_tokens, colour, dots=True) for row, colour, c in found]
         cpu = [Line(row.name, c.held_out_by_cpu, colour, dots=True) for row, colour, c in found]
         told = f"held-out bits/char ({kind})"
-        charts.append((kind, [line_chart(tokens, "training tokens", told), line_chart(cpu, "processor seconds", told)]))
+        panes = [
+            ("by tokens", line_chart(tokens, "training tokens", told)),
+            ("by processor time", line_chart(cpu, "processor seconds", told)),
+        ]
+        charts.append((kind, panes))
     return charts
+
+
+def _costs(rows: tuple[Row, ...]) -> list[tuple[str, str]]:
+    """(what the switch says, chart) of exact bits against processor time, parameters and operations of training."""
+    scored = [(number % COLOURS, row) for number, row in enumerate(rows) if "nll" in row.scores]
+
+    def chart(cost: Callable[[Row], float | None], told: str) -> str:
+        dots = [Dot(row.name, cost(row) or 0.0, row.scores["nll"].mean, colour) for colour, row in scored]
+        return pareto_chart(dots, told, "exact bits per character")
+
+    panes = [
+        ("by processor time", chart(lambda row: row.mean("cpu_seconds"), "processor seconds of training")),
+        ("by parameters", chart(lambda row: row.parameters, "parameters")),
+        ("by FLOP", chart(lambda row: row.mean("training_flops"), "FLOP of training")),
+    ]
+    return [pane for pane in panes if pane[1]]
+
+
+def _tasks(found: Comparison) -> dict[str, Any]:
+    """What the template says of tasks; an empty table when none were asked for."""
+    names = [r.name for r in found.rows if any(r.name in t.right or r.name in t.failed for t in found.tasks)]
+    rows = []
+    for task in found.tasks:
+        cells = [
+            {
+                "words": share_words(task.right[name]) if name in task.right else DASH,
+                "solved": name in task.right and task.right[name].mean >= 0.99,
+                "why": task.failed.get(name, ""),
+            }
+            for name in names
+        ]
+        guessing = f"{100 * task.guessing:.1f} %"
+        rows.append({"name": task.name, "guessing": guessing, "cells": cells, "expected": task.expected})
+    failures = {name: why for task in found.tasks for name, why in task.failed.items()}
+    return {
+        "tasks": rows,
+        "task_names": names,
+        "task_steps": f"{found.task_steps or 0:,}",
+        "task_failures": [(name, visible(why)) for name, why in failures.items()],
+    }
 
 
 def _loss_of(run: Path) -> tuple[str | None, float]:

@@ -13,8 +13,9 @@ from html import escape
 
 Point = tuple[float, float]
 COLOURS = 8
-_WIDTH, _HEIGHT = 440, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 42
+WIDTH, HEIGHT = 440, 280
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 42
+"""Of a chart and of its margins, in units of the viewBox; on a page a chart is as wide as its place."""
 _MOST_POINTS = 160
 
 
@@ -41,11 +42,11 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str) -> str:
     y_low, y_high = y_ticks[0], y_ticks[-1]
 
     def at(x: float, y: float) -> str:
-        across = _LEFT + (x - x_low) / ((x_high - x_low) or 1) * (_WIDTH - _LEFT - _RIGHT)
-        down = _TOP + (y_high - y) / ((y_high - y_low) or 1) * (_HEIGHT - _TOP - _BOTTOM)
+        across = LEFT + (x - x_low) / ((x_high - x_low) or 1) * (WIDTH - LEFT - RIGHT)
+        down = TOP + (y_high - y) / ((y_high - y_low) or 1) * (HEIGHT - TOP - BOTTOM)
         return f"{across:.1f},{down:.1f}"
 
-    parts = _axes(x_ticks, y_ticks, at, x_label, y_label)
+    parts = axes(x_ticks, y_ticks, at, x_label, y_label)
     for line in lines:
         points = thinned(line.points)
         kind = f"s{line.colour % COLOURS}{' thin' if line.thin else ''}"
@@ -57,7 +58,7 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str) -> str:
                 told = f"<title>{escape(line.label)}: {y:.4f} at {compact(x)}</title>"
                 parts.append(f'<circle class="dot {kind}" cx="{across}" cy="{down}" r="3.5">{told}</circle>')
     ends = "; ".join(f"{line.label} ends at {line.points[-1][1]:.3f}" for line in lines[:12])
-    return _svg(_WIDTH, _HEIGHT, f"{y_label} against {x_label}: {ends}", parts)
+    return svg(WIDTH, HEIGHT, f"{y_label} against {x_label}: {ends}", parts)
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,14 @@ def strip_chart(strips: Sequence[Strip], x_label: str) -> str:
     widest = 4 * (max(every) - min(every))
     # An interval from two seeds can be so wide that it would squeeze all points into one: it is cut off instead.
     every += [x for s in strips for x in (s.low, s.high) if x is not None and abs(x - s.mean) <= widest]
-    width, height = _WIDTH, row * len(strips) + _BOTTOM
+    width, height = WIDTH, row * len(strips) + BOTTOM
     x_ticks = ticks(min(every), max(every))
     low, high = x_ticks[0], x_ticks[-1]
 
     def across(x: float) -> float:
         return left + (min(max(x, low), high) - low) / ((high - low) or 1) * (width - 2 * left)
 
-    bottom = height - _BOTTOM + 6
+    bottom = height - BOTTOM + 6
     parts = []
     for tick in x_ticks:
         parts.append(f'<line class="grid" x1="{across(tick):.1f}" x2="{across(tick):.1f}" y1="4" y2="{bottom}"/>')
@@ -111,7 +112,7 @@ def strip_chart(strips: Sequence[Strip], x_label: str) -> str:
         )
     parts.append(f'<text class="axis" x="{width / 2}" y="{height - 2}">{escape(x_label)}</text>')
     told = "; ".join(f"{s.label}: mean {s.mean:.4f}" for s in strips)
-    return _svg(width, height, f"{x_label}: {told}", parts)
+    return svg(width, height, f"{x_label}: {told}", parts)
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -142,25 +143,27 @@ def compact(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _axes(
+def axes(
     x_ticks: list[float], y_ticks: list[float], at: Callable[[float, float], str], x_label: str, y_label: str
 ) -> list[str]:
+    """Grid lines, numbers and names; ``at`` turns values into ``"across,down"``."""
     parts = []
     for tick in y_ticks:
         y = float(at(0.0, tick).split(",")[1])
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="tick y" x="{_LEFT - 6}" y="{y + 4}">{compact(tick)}</text>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text class="tick y" x="{LEFT - 6}" y="{y + 4}">{compact(tick)}</text>')
     for tick in x_ticks:
         if tick >= 0:
             x = at(tick, y_ticks[0]).split(",")[0]
-            parts.append(f'<text class="tick" x="{x}" y="{_HEIGHT - _BOTTOM + 17}">{compact(tick)}</text>')
-    parts.append(f'<text class="axis" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}">{escape(x_label)}</text>')
-    middle = (_TOP + _HEIGHT - _BOTTOM) / 2
+            parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - BOTTOM + 17}">{compact(tick)}</text>')
+    parts.append(f'<text class="axis" x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 4}">{escape(x_label)}</text>')
+    middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
         f'<text class="axis" transform="translate(11 {middle}) rotate(-90)" x="0" y="0">{escape(y_label)}</text>'
     )
     return parts
 
 
-def _svg(width: int, height: int, told: str, parts: Sequence[str]) -> str:
+def svg(width: int, height: int, told: str, parts: Sequence[str]) -> str:
+    """The element, with ``told`` as its text alternative."""
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(told)}">{"".join(parts)}</svg>'

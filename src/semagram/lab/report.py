@@ -12,9 +12,11 @@ from semagram.config import dumps
 from semagram.errors import UserError
 from semagram.lab import beside
 from semagram.lab.curves import read_curves
-from semagram.lab.figures import Line, compact, line_chart
+from semagram.lab.figures import Line, Point, compact, line_chart
 from semagram.lab.heatmap import Passage, heat, visible
+from semagram.lab.neighbours import Judgement, judgement_of, neighbours, write_judgement
 from semagram.lab.page import write_page
+from semagram.lab.pareto import Dot, pareto_chart
 from semagram.text import load_text
 
 if TYPE_CHECKING:
@@ -53,7 +55,10 @@ _LOSS = {
 
 
 def write_report(outcome: Outcome, held_out: str) -> Path:
-    """Write ``report.html`` into the run's folder and return its path; ``UserError`` for an unfinished run."""
+    """Write ``report.html`` and ``score.json`` into the run's folder and return the page's path.
+
+    ``UserError`` for an unfinished run.
+    """
     model, score, bits = outcome.model, outcome.score, outcome.bits_per_character
     if model is None or score is None or bits is None:
         raise UserError(f"{outcome.folder} has not finished: go on with it first (--resume).")
@@ -61,7 +66,12 @@ def write_report(outcome: Outcome, held_out: str) -> Path:
     loss_kind = experiment.objective.loss_kind
     kind, meaning = _MEANING[loss_kind if model.kind_of_score == "nll" else model.kind_of_score]
     training = _training_text(outcome, held_out)
-    bars, note = _bars(experiment.name, bits, held_out, training, loss_kind == "pseudo_nll")
+    others = beside.compressors(held_out, training)
+    counted = beside.ngram(held_out, training) if training is not None else None
+    others += [counted] if counted is not None else []
+    bars, note = _bars(experiment.name, bits, others, training, loss_kind == "pseudo_nll")
+    own = judgement_of(outcome, model, bits, held_out)
+    write_judgement(outcome.folder, own)
     passage = Passage.of(held_out)
     nats_of = score.nats, model.tokenizer.lengths(model.encode(held_out))
     values: dict[str, Any] = {
@@ -77,8 +87,11 @@ def write_report(outcome: Outcome, held_out: str) -> Path:
         "curves": _curves(outcome.folder),
         "curves_note": f"Nats per token; the loss is {_LOSS[loss_kind]}. A training point is the mean over the batches "
         "since the point before.",
-        "sample": visible(outcome.sample or ""),
-        "sample_note": f"Written from nothing, temperature 0.8, seed {experiment.seed}.",
+        "costs": _costs(outcome.folder, own, counted),
+        "costs_note": "Exact bits per character of the held-out text; lower and further left is better. Below and left "
+        "of the dashed front stands nobody. With it stand the other finished runs in its folder on the same text.",
+        "written": _written(outcome),
+        "sample_note": f"The last was written from nothing, temperature 0.8, seed {experiment.seed}.",
         "passage_note": f"Characters {passage.begin:,} to {passage.end:,} of the held-out text, each coloured by its "
         "cost:",
         "cells": heat(held_out, *nats_of, passage),
@@ -102,11 +115,9 @@ def _training_text(outcome: Outcome, held_out: str) -> str | None:
 
 
 def _bars(
-    name: str, bits: float, held_out: str, training: str | None, pseudo: bool
+    name: str, bits: float, others: list[beside.Beside], training: str | None, pseudo: bool
 ) -> tuple[list[dict[str, Any]], str]:
-    others = beside.compressors(held_out, training)
-    counted = beside.ngram(held_out, training) if training is not None else None
-    every = [(b.name, b.bits, False) for b in [*others, *([counted] if counted else [])]]
+    every = [(b.name, b.bits, False) for b in others]
     if not pseudo:
         every.append((name, bits, True))
     every.sort(key=lambda bar: bar[1])
@@ -150,19 +161,45 @@ def _facts(outcome: Outcome, model: TrainedModel, score: Score) -> list[tuple[st
     return facts
 
 
-def _curves(run: Path) -> list[str]:
+def _curves(run: Path) -> list[tuple[str, str]]:
+    """(what the switch says, chart) against tokens and against processor time; empty without a log."""
     found = read_curves(run)
-    by_tokens = [
-        Line("training batches", found.train_by_tokens, 1, thin=True),
-        Line("held-out text", found.held_out_by_tokens, 0, dots=True),
+
+    def chart(train: list[Point], held_out: list[Point], against: str) -> str:
+        lines = [Line("training batches", train, 1, thin=True), Line("held-out text", held_out, 0, dots=True)]
+        return line_chart(lines, against, "nats per token")
+
+    panes = [
+        ("by tokens", chart(found.train_by_tokens, found.held_out_by_tokens, "training tokens")),
+        ("by processor time", chart(found.train_by_cpu, found.held_out_by_cpu, "processor seconds")),
     ]
-    by_cpu = [
-        Line("training batches", found.train_by_cpu, 1, thin=True),
-        Line("held-out text", found.held_out_by_cpu, 0, dots=True),
+    return [pane for pane in panes if pane[1]]
+
+
+def _costs(run: Path, own: Judgement, counted: beside.Beside | None) -> list[tuple[str, str]]:
+    """(what the switch says, chart) of bits against processor time and parameters, with the runs beside this one."""
+    known = [(run.resolve().name, own, 0), *((name, other, 1) for name, other in neighbours(run, own))]
+    by_time = [Dot(name, j.cpu_seconds, j.bits_per_character, colour) for name, j, colour in known]
+    if counted is not None and counted.cpu_seconds is not None:
+        by_time.append(Dot("n-gram", counted.cpu_seconds, counted.bits, 6))
+    by_size = [Dot(name, j.parameters, j.bits_per_character, colour) for name, j, colour in known]
+    panes = [
+        ("by processor time", pareto_chart(by_time, "processor seconds of training", "bits per character")),
+        ("by parameters", pareto_chart(by_size, "parameters", "bits per character")),
     ]
-    charts = [line_chart(by_tokens, "training tokens", "nats per token")]
-    charts.append(line_chart(by_cpu, "processor seconds", "nats per token"))
-    return [chart for chart in charts if chart]
+    return [pane for pane in panes if pane[1]]
+
+
+def _written(outcome: Outcome) -> list[tuple[str, str]]:
+    """(when, sample): the first and the middle one of its learning, if it kept any, and the last."""
+    try:
+        kept = (outcome.folder / "samples.txt").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        kept = ""
+    found = [part.split("\n", 1) for part in kept.split("=== step ")[1:]]
+    early = [(f"after step {part[0]}", visible(part[1])) for part in found[:-1] if len(part) == 2 and part[0].isdigit()]
+    chosen = {0, len(early) // 2} if early else set()
+    return [*(early[n] for n in sorted(chosen)), ("at the end", visible(outcome.sample or ""))]
 
 
 def _starts(run: Path) -> list[dict[str, Any]]:
