@@ -103,18 +103,12 @@ def _dataclass(data: dict[str, Any], classes: tuple[type, ...], where: str) -> A
     if kind not in names:
         raise UserError(f"{where}.kind must be one of {_listed(names)}, got {kind!r}.{nearest(str(kind), names)}")
     chosen = names[kind]
-    hints = _hints(chosen)
+    hints = typing.get_type_hints(chosen, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(chosen)}
     for key in data:
         if key != "kind" and key not in fields:
             raise UserError(f"{where} ({kind}) has no field {key!r}; it has {_listed(fields)}.{nearest(key, fields)}")
     return chosen(**{k: _structure(v, hints[k], f"{where}.{k}") for k, v in data.items() if k != "kind"})
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    """The annotations of a dataclass; they are text until asked for, and reading them takes longer than all the rest."""
-    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _plain_union(data: object, annotation: Any, where: str) -> Any:

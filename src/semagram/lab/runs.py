@@ -78,9 +78,8 @@ def train(
 
     ``sources`` are files, folders, globs or named corpora (none: the recipe's own); ``recipe`` a name, a FILE.py or
     an ``Experiment``; ``budget`` like 30s, 5m, 2000steps, 1.5Mtokens. Returns the trained model; its run folder is
-    ``model.folder``. Raises ``UserError`` for what the caller can mend, ``KeyboardInterrupt`` when interrupted. Of
-    several
-    processes the first gives the model back, the others leave (``SystemExit``).
+    ``model.folder``. Raises ``UserError`` for what the caller can mend, ``KeyboardInterrupt`` when interrupted.
+    Of several processes the first gives the model back, the others leave (``SystemExit``).
     """
     experiment = recipe if isinstance(recipe, Experiment) else recipes.find(recipe).experiment
     if sources:
