@@ -45,7 +45,7 @@ def together(tmp_path_factory) -> Path:
         said = (out / f"said{rank}").open("w")
         ranked = {**shared, "RANK": rank, "LOCAL_RANK": rank}
         children.append(subprocess.Popen(command, env=ranked, stdout=said, stderr=subprocess.STDOUT))
-    codes = [child.wait(timeout=240) for child in children]
+    codes = [child.wait(timeout=900) for child in children]
     assert codes == [0, 0], (out / f"said{codes.index(max(codes, key=abs))}").read_text()
     return out
 

@@ -32,6 +32,12 @@ __all__ = ["ComparedText", "Comparison", "ContestantResult", "compare", "run"]
 
 Say = Callable[[str], None]
 TRAINED = (FromRecipe, FromMembers)
+UNITS = {
+    "seconds": "wall time of training",
+    "cpu_seconds": "processor time of training",
+    "tokens": "training tokens",
+    "steps": "steps",
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ def compare(
     how it goes on, ``watch`` makes a watcher for each training run. Leaves table.md, results.jsonl and report.html in
     ``out``. ``equal``: what is made equal beside or instead of the budget (see ``comparison_equal``); ``trials``:
     variants of each contestant, of which the best on a slice of the training text goes on; ``launcher``: who carries
-    the runs out, several at a time. ``UserError`` before anything is trained for what cannot be compared, ``KeyboardInterrupt`` when
-    interrupted.
+    the runs out, several at a time. ``UserError`` before anything is trained for what cannot be compared,
+    ``KeyboardInterrupt`` when interrupted.
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}.")
@@ -190,12 +196,7 @@ def _equal_budget(contestants: Sequence[Contestant], budget: str | None, equal: 
         shared = Budget(shared.amount, "cpu_seconds")
     if equal == "parameters":
         rest = f" Every network was made as wide as gives {trained[0].name}'s number of parameters.{rest}"
-    what = {
-        "seconds": "wall time of training",
-        "cpu_seconds": "processor time of training",
-        "tokens": "training tokens",
-        "steps": "steps",
-    }[shared.unit]
+    what = UNITS[shared.unit]
     return (
         f"Equal for all that were trained: {what} ({shared}); parameters, processor time and FLOP are reported, not "
         f"forced.{rest}"

@@ -142,4 +142,5 @@ def _known() -> list[str]:
 
 
 def _allowed() -> str:
-    return f"a recipe ({', '.join(recipes.names())}), a FILE.py, a run folder, ngram, ngram:ORDER, suffix, lightgbm or family:NAME"
+    counting = "ngram, ngram:ORDER, suffix, lightgbm"
+    return f"a recipe ({', '.join(recipes.names())}), a FILE.py, a run folder, {counting} or family:NAME"

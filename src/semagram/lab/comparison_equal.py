@@ -68,7 +68,7 @@ def size_of(experiment: Experiment, text: ComparedText) -> int:
 
 
 def resized(experiment: Experiment, wanted: int, text: ComparedText) -> Experiment:
-    """The same with the width that comes nearest to ``wanted`` parameters; ``UserError`` when none is within a tenth."""
+    """The same with the width that comes nearest to ``wanted`` parameters; ``UserError`` if none is near."""
     before = _width(experiment.model)
     best, least = experiment, abs(size_of(experiment, text) - wanted)
     for width in range(8, 513, 8):

@@ -70,9 +70,8 @@ def tuned(
         place = folder / "trials" / folder_name(contestant.name) / f"trial-{number}"
         found = score_of(run(variant, 0, budget, dev, place))
         scores.append(found)
-        say(
-            f"{contestant.name}, try {number + 1} of {trials} ({words}): {'failed' if found is None else f'{found:.4f}'}"
-        )
+        verdict = "failed" if found is None else f"{found:.4f} bits/char"
+        say(f"{contestant.name}, try {number + 1} of {trials} ({words}): {verdict}")
     best = min(range(len(tries)), key=lambda i: float("inf") if scores[i] is None else scores[i])
     return Tuned(tries[best][1], tries[best][0], tuple(scores))
 

@@ -1,6 +1,7 @@
 """How long to train: a number of steps, of tokens, or of seconds of wall or processor time.
 
-Written ``2000steps``, ``1.5Mtokens``, ``30s``, ``5m``, ``1h``, and for processor time ``30cpu-s``, ``5cpu-m``. A budget in seconds is turned into a number of steps
+Written ``2000steps``, ``1.5Mtokens``, ``30s``, ``5m``, ``1h``, and ``30cpu-s``, ``5cpu-m`` of processor
+time. A budget in seconds is turned into a number of steps
 once, after the first steps have been timed, and that number is kept with the run, so that a resumed run follows
 the same schedule.
 """
@@ -32,7 +33,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """From ``30s``, ``30cpu-s``, ``5m``, ``1h``, ``2000steps``, ``1.5Mtokens``; raises ``UserError`` for anything else."""
+        """From ``30s``, ``30cpu-s``, ``5m``, ``1h``, ``2000steps``, ``1.5Mtokens``; ``UserError`` for anything else."""
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)\s*(steps?|tokens?|(?:cpu-)?(?:s|sec|m|min|h))\s*", text)
         if not found or (found[2] and found[3] not in ("step", "steps", "token", "tokens")):
             raise UserError(f"a budget is written like 30s, 5m, 1h, 30cpu-s, 2000steps or 1.5Mtokens; got {text!r}.")

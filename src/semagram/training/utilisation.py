@@ -27,12 +27,14 @@ def forward_flops(network: Any, geometry: Geometry) -> float | None:
 
     The network is left as it was.
     """
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
+    # Torch does not know its own fused attention on a CPU. As on other devices, every pair counts, causal or not.
+    fused: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     ids = torch.zeros(1, geometry.count, dtype=torch.int64, device=geometry.coords.device)
     was_training = network.training
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={fused: sdpa_flop}) as counter:
             network.eval()
             network(ids, geometry)
     except (RuntimeError, NotImplementedError):
