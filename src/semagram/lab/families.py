@@ -67,7 +67,7 @@ _EXPERIMENTS = {
         "near letters as they are, far ones in summaries",
         _line(
             "tail_focus",
-            Transformer(width=64, depth=3, mixer=TailFocus(kernels=(8, 8), strides=(8, 8), focus=(16, 8, 4))),
+            Transformer(width=40, depth=2, mixer=TailFocus(kernels=(8, 8), strides=(8, 8), focus=(16, 8, 4))),
         ),
     ),
     "hierarchical": (
@@ -75,23 +75,23 @@ _EXPERIMENTS = {
         _line(
             "hierarchical",
             Hierarchical(
-                width=48,
+                width=40,
                 depth=2,
                 levels=(
-                    Level(width=48, window=32),
-                    Level(factor=4, stride=2, width=48, window=32),
-                    Level(factor=16, stride=8, width=48, window="full"),
+                    Level(width=40, window=32),
+                    Level(factor=4, stride=2, width=40, window=32),
+                    Level(factor=16, stride=8, width=40, window="full"),
                 ),
             ),
         ),
     ),
     "high_order": (
         "one hidden layer of piecewise quadratics on sixteen letters",
-        _windowed("high_order", Window(context=16, width=64, hidden=1, links=Continuous(order=2, segments=2))),
+        _windowed("high_order", Window(context=16, width=96, hidden=1, links=Continuous(order=2, segments=2))),
     ),
     "kan": (
         "two hidden layers of cubic splines on eight letters (KAN)",
-        _windowed("kan", Window(context=8, width=64, hidden=2, links=BSpline(order=3, segments=4))),
+        _windowed("kan", Window(context=8, width=72, hidden=2, links=BSpline(order=3, segments=4))),
     ),
     "hybrid": ("n-grams that a transformer believes or not", _line("hybrid", Hybrid(network=_TRANSFORMER))),
     "page": (
