@@ -27,14 +27,18 @@ def forward_flops(network: Any, geometry: Geometry) -> float | None:
 
     The network is left as it was.
     """
-    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
     # Torch does not know its own fused attention on a CPU. As on other devices, every pair counts, causal or not.
     fused: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+    def pairs(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+        return sdpa_flop_count(query, key, value)
+
     ids = torch.zeros(1, geometry.count, dtype=torch.int64, device=geometry.coords.device)
     was_training = network.training
     try:
-        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={fused: sdpa_flop}) as counter:
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={fused: pairs}) as counter:
             network.eval()
             network(ids, geometry)
     except (RuntimeError, NotImplementedError):
