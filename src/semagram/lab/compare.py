@@ -16,7 +16,7 @@ from typing import Any
 from semagram.errors import UserError
 from semagram.lab import beside
 from semagram.lab.comparison_contestants import Contestant, FromMembers, FromRecipe, FromRun, find, folder_name
-from semagram.lab.comparison_equal import Equal, equalised
+from semagram.lab.comparison_equal import Equal, equalised, tokens_of
 from semagram.lab.comparison_judged import ComparedText
 from semagram.lab.comparison_run import ContestantResult, run
 from semagram.lab.comparison_table import Row, Table, markdown, rows_of, table_of
@@ -194,6 +194,8 @@ def _equal_budget(contestants: Sequence[Contestant], budget: str | None, equal: 
         )
     if equal == "cpu" and shared.unit == "seconds":
         shared = Budget(shared.amount, "cpu_seconds")
+    if equal == "tokens" and shared.unit == "steps":
+        shared = Budget(tokens_of(shared, trained[0].experiment, equal), "tokens")
     if equal == "parameters":
         rest = f" Every network was made as wide as gives {trained[0].name}'s number of parameters.{rest}"
     what = UNITS[shared.unit]

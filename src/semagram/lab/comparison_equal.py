@@ -48,7 +48,7 @@ def equalised(
     if equal == "parameters":
         wanted = size_of(experiments_of(trained[0])[0], text)
         return [_with(c, [resized(e, wanted, text) for e in experiments_of(c)]) for c in found], shared
-    tokens = _tokens(shared, trained[0].experiment, equal)
+    tokens = tokens_of(shared, trained[0].experiment, equal)
     if equal == "tokens":
         return found, Budget(tokens, "tokens")
     work = tokens * _flops(trained[0].experiment, text)
@@ -95,7 +95,8 @@ def _with(contestant: Contestant, experiments: list[Experiment]) -> Contestant:
     return replace(contestant, experiment=experiments[0]) if isinstance(contestant, FromRecipe) else contestant
 
 
-def _tokens(budget: Budget, experiment: Experiment, equal: Equal) -> float:
+def tokens_of(budget: Budget, experiment: Experiment, equal: Equal) -> float:
+    """Training tokens that a budget in tokens or steps is; ``UserError`` for one in seconds."""
     if budget.unit == "tokens":
         return float(budget.amount)
     if budget.unit == "steps":
