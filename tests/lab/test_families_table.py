@@ -1,4 +1,4 @@
-"""The big table: cells fit into the time, a killed one goes on and repeats nothing, verdicts are judged by intervals."""
+"""The big table: it fits into the time, a killed one goes on and repeats nothing, verdicts go by intervals."""
 
 from __future__ import annotations
 
