@@ -111,8 +111,6 @@ def test_trees_are_a_run_that_every_command_takes(tmp_path: Path, capsys: pytest
     ],
     ids=str,
 )
-def test_what_does_not_act_on_trees_is_refused(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_act_on_trees_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "book.txt", "--recipe", "boosted_trees", "--print-config", *words]) == 2
     assert said in capsys.readouterr().err

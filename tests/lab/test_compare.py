@@ -18,8 +18,8 @@ from semagram.cli import main
 from semagram.errors import UserError
 from semagram.lab import comparison_run
 from semagram.lab.compare import ComparedText, compare, run
-from semagram.lab.comparison_budgets import flops_a_token
 from semagram.lab.comparison_contestants import Counting, FromRecipe, find, folder_name
+from semagram.lab.comparison_operations import flops_a_token
 from semagram.lab.comparison_table import table_of
 from semagram.training.budget import Budget
 from semagram.verbs.anchors import anchors
@@ -167,7 +167,7 @@ def test_an_interrupted_comparison_goes_on(recipe, tmp_path, trained, monkeypatc
 
 def test_a_killed_comparison_goes_on_and_repeats_nothing(recipe, tmp_path):
     out = tmp_path / "out"
-    words = [recipe("one"), recipe("long"), "--seeds", "1", "--budget", "200steps", "--out", str(out)]
+    words = [recipe("one"), recipe("long"), "--seeds", "1", "--budget", "200steps", "--trials", "2", "--out", str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "semagram", "compare", *words]
     child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -178,9 +178,11 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(recipe, tmp_path):
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert (first / "compared.json").stat().st_size and not (out / "table.md").exists()
-    kept = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    compare(*words[:2], seeds=1, budget="200steps", out=out)
-    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == kept
+    done = [*first.rglob("*"), *(out / "trials").rglob("*")]
+    kept = {path: path.stat().st_mtime_ns for path in done}
+    assert len([path for path in done if path.name == "result.json"]) == 5  # two tries of two, and one run
+    compare(*words[:2], seeds=1, budget="200steps", trials=2, out=out)
+    assert {path: path.stat().st_mtime_ns for path in done} == kept
     starts = json.loads((second / "environment.json").read_text())["starts"]
     assert len(starts) == 2
 
@@ -314,10 +316,10 @@ def test_equal_operations(recipe, text, tmp_path):
     one, two, out = recipe("one"), recipe("two", depth=3), tmp_path / "out"
     found = compare(one, two, seeds=1, out=out, equal="flops")
     tokens = {row.name: row.mean("tokens") for row in found.rows}
-    cost = {name: flops_a_token(c, found.text) for name, c in ((c.name, c) for c in find([one, two])[:2])}
+    cost = {name: flops_a_token(c.experiment, found.text) for name, c in ((c.name, c) for c in find([one, two])[:2])}
     assert 1.5 < cost["two"] / cost["one"] < 3 and tokens["one"] == 4 * 4 * 16
     assert abs(tokens["two"] * cost["two"] / (tokens["one"] * cost["one"]) - 1) < 0.5  # whole steps of 64 tokens
-    assert "operations (one 256 tokens, two" in found.equal and "--equal" in found.command
+    assert "--equal" in found.command
     with pytest.raises(UserError, match="steps or tokens"):
         compare(one, two, seeds=1, out=tmp_path / "other", budget="3s", equal="flops")
 

@@ -12,7 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semagram.errors import UserError
-from semagram.lab.tasks import AnyTask, Brackets, Copy, Hops, Induction, Parity, Recall, Reverse, SelectiveCopy, solve
+from semagram.lab.boards import Automaton
+from semagram.lab.tasks import (
+    AnyTask,
+    Brackets,
+    Copy,
+    Hops,
+    Induction,
+    Memorise,
+    OnALine,
+    Parity,
+    Recall,
+    Reverse,
+    SelectiveCopy,
+    solve,
+)  # fmt: skip
 from semagram.mixers import Convolution
 from semagram.models import Transformer
 
@@ -60,6 +74,23 @@ def brackets(task: Brackets, before: list[int]) -> int:
     return stack[-1] + task.kinds
 
 
+def memorise(task: Memorise, before: list[int]) -> int:
+    """What the same key was followed by in other sequences; nothing stands in this one."""
+    seen = task.sample(4000, torch.Generator().manual_seed(99)).ids.view(-1, 3)
+    rows = seen[(seen[:, 0] == before[-2]) & (seen[:, 1] == before[-1])]
+    assert len(rows.unique(dim=0)) == 1
+    return int(rows[0, 2])
+
+
+def on_a_line(task: OnALine, before: list[int]) -> int:
+    board = task.board
+    assert isinstance(board, Automaton)
+    row, column = divmod(len(before) - task.cells - 1, board.width)
+    above = before[task.cells + 1 + (row - 1) * board.width :][: board.width]
+    left, here, right = (above[(column + step) % board.width] for step in (-1, 0, 1))
+    return board.rule >> (4 * left + 2 * here + right) & 1
+
+
 SOLVERS: dict[type, Callable[[typing.Any, list[int]], int]] = {
     Recall: recall,
     Induction: induction,
@@ -69,6 +100,8 @@ SOLVERS: dict[type, Callable[[typing.Any, list[int]], int]] = {
     SelectiveCopy: selective,
     Parity: parity,
     Brackets: brackets,
+    Memorise: memorise,
+    OnALine: on_a_line,
 }
 VARIANTS: list[AnyTask] = [
     *(kind() for kind in SOLVERS),
@@ -119,6 +152,7 @@ def test_guessing_costs_what_the_task_says(task: AnyTask):
         (lambda: SelectiveCopy(size=5, spread=4), "spread of at least"),
         (lambda: Parity(bits=0), "at least 1 bit"),
         (lambda: Brackets(walk=5), "even walk"),
+        (lambda: Memorise(asked=0), "1 key or more"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Callable[[], object], said: str):

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,7 +17,7 @@ from semagram.commands.options import parse
 class Compare:
     """Train and judge contestants alike, and say how sure the difference is. The n-gram always takes part."""
 
-    contestants: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CONTESTANT")]
+    contestants: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CONTESTANT")] = ()
     """Recipes, FILE.py, run folders (scored only), ngram, ngram:ORDER, suffix; the first is the reference."""
     text: tuple[str, ...] = ()
     """Files, folders, globs or named corpora; none: the contestants' own, which must then be the same."""
@@ -32,6 +32,16 @@ class Compare:
     tasks: int | None = None
     """Also train every network afresh on each task of known answers (recall, copying, parity, ...): at most so many
     steps each."""
+    families: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """One contestant of every family takes part, after those that are named (semagram.lab.families)."""
+    equal: Literal["budget", "cpu", "tokens", "flops", "parameters"] = "budget"
+    """What is made equal for all that are trained, beside the budget: processor time, tokens, arithmetic, size."""
+    trials: int = 1
+    """Variants of each contestant that are tried on a slice of the training text; the best goes on."""
+    workers: int = 1
+    """Runs carried out at the same time."""
+    launcher: Literal["local", "slurm", "ray"] = "local"
+    """Who carries them out: processes here, SLURM (extra slurm), Ray (extra ray)."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress display."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -42,11 +52,20 @@ def run(arguments: list[str]) -> int:
     """The command."""
     options = parse(Compare, arguments, "semagram compare")
     from semagram.lab.compare import compare, header, rows_as_json
+    from semagram.lab.launchers import launcher_of
     from semagram.training.progress import watcher
 
     silent = options.quiet or options.json
+    words = options.contestants
+    if options.families:
+        from semagram.lab.families import families
+
+        words = (*words, *(f"family:{family.name}" for family in families()))
     found = compare(
-        *options.contestants,
+        *words,
+        equal=options.equal,
+        trials=options.trials,
+        launcher=launcher_of(options.launcher, options.workers),
         text=options.text,
         seeds=options.seeds,
         budget=options.budget,

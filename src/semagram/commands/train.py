@@ -71,6 +71,8 @@ def run(arguments: list[str]) -> int:
         logger=None if options.logger == "none" else options.logger,
         quiet=options.quiet or options.json,
     )
+    if outcome.model is None and not outcome.interrupted:
+        return 0  # one of several processes, and not the one that speaks
     if options.json:
         print(json.dumps(outcome_as_json(outcome), ensure_ascii=False))
     else:

@@ -15,11 +15,14 @@ from typing import Any
 
 from semagram.errors import UserError
 from semagram.lab import beside
-from semagram.lab.comparison_contestants import Contestant, FromRecipe, FromRun, find, folder_name
+from semagram.lab.comparison_contestants import Contestant, FromMembers, FromRecipe, FromRun, find, folder_name
+from semagram.lab.comparison_equal import Equal, equalised, tokens_of
 from semagram.lab.comparison_judged import ComparedText
 from semagram.lab.comparison_run import ContestantResult, run
 from semagram.lab.comparison_table import Row, Table, markdown, rows_of, table_of
 from semagram.lab.comparison_tasks import TaskRow, rows_as_data, task_rows, tasks_markdown
+from semagram.lab.comparison_tuning import DEV_SHARE, tuned
+from semagram.lab.launchers import Cell, Launcher, carry_out
 from semagram.text import DEFAULT_CORPUS
 from semagram.training.budget import Budget
 from semagram.training.files import replace_whole, write_json
@@ -29,6 +32,13 @@ from semagram.training.settings import Training
 __all__ = ["ComparedText", "Comparison", "ContestantResult", "compare", "run"]
 
 Say = Callable[[str], None]
+TRAINED = (FromRecipe, FromMembers)
+UNITS = {
+    "seconds": "wall time of training",
+    "cpu_seconds": "processor time of training",
+    "tokens": "training tokens",
+    "steps": "steps",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,9 @@ def compare(
     out: str | Path | None = None,
     coded: bool = False,
     tasks: int | None = None,
+    equal: Equal = "budget",
+    trials: int = 1,
+    launcher: Launcher | None = None,
     say: Say | None = None,
     watch: Callable[[], Watcher] | None = None,
 ) -> Comparison:
@@ -67,30 +80,37 @@ def compare(
     default the recipes' own, which must then be equal. ``coded``: also compress, decode and verify.
     ``tasks``: also train every network afresh on each task of known answers, at most so many steps. ``say`` is told
     how it goes on, ``watch`` makes a watcher for each training run. Leaves table.md, results.jsonl and report.html in
-    ``out``. ``UserError`` before anything is trained for what cannot be compared, ``KeyboardInterrupt`` when
-    interrupted.
+    ``out``. ``equal``: what is made equal beside or instead of the budget (see ``comparison_equal``); ``trials``:
+    variants of each contestant, of which the best on a slice of the training text goes on; ``launcher``: who carries
+    the runs out, several at a time. ``UserError`` before anything is trained for what cannot be compared,
+    ``KeyboardInterrupt`` when interrupted.
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}.")
     if tasks is not None and tasks < 1:
         raise UserError(f"tasks is a number of training steps, at least 1; got {tasks}.")
     contestants = find(words)
-    equal = _equal_budget(contestants, budget)
+    told = _equal_budget(contestants, budget, equal)
     compared = _one_text(contestants, text)
+    contestants, wanted = equalised(contestants, equal, Budget.parse(budget) if budget else None, compared)
     folder = Path(out) if out is not None else Path("comparisons") / "-vs-".join(map(folder_name, words))[:80]
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; a comparison needs a folder.")
     say = say or (lambda _: None)
+    contestants, told = _best(contestants, trials, wanted, compared, folder, say, told)
 
-    turns = [(c, seed) for seed in range(seeds) for c in contestants if isinstance(c, FromRecipe) or seed == 0]
+    turns = [(c, seed) for seed in range(seeds) for c in contestants if isinstance(c, TRAINED) or seed == 0]
+    places = {(c.name, seed): _place(folder, c, seed) for c, seed in turns}
+    if launcher is not None:
+        cells = [Cell(c, seed, wanted, compared, places[c.name, seed], coded) for c, seed in turns]
+        carry_out(cells, launcher, say)
     results: dict[str, list[ContestantResult]] = {c.name: [] for c in contestants}
     for number, (contestant, seed) in enumerate(turns, start=1):
-        trained = isinstance(contestant, FromRecipe)
+        trained = isinstance(contestant, TRAINED)
         label = f"[{number}/{len(turns)}] {contestant.name}{f' seed {seed}' if trained else ''}"
         say(f"{label} ...")
-        place = folder / "runs" / folder_name(contestant.name) / (f"seed-{seed}" if trained else "once")
+        place = places[contestant.name, seed]
         watcher = watch() if watch is not None and trained and not (place / "result.json").exists() else None
-        wanted = Budget.parse(budget) if budget is not None else None
         try:
             result = run(contestant, seed, wanted, compared, place, coded=coded, watch=watcher)
         except KeyboardInterrupt:
@@ -105,10 +125,12 @@ def compare(
     command += ["--budget", budget] if budget is not None else []
     command += ["--coded"] if coded else []
     command += ["--tasks", str(tasks)] if tasks is not None else []
+    command += ["--equal", equal] if equal != "budget" else []
+    command += ["--trials", str(trials)] if trials > 1 else []
     command += ["--out", str(folder)]
     asked = [] if tasks is None else task_rows(contestants, seeds, tasks, folder, say)
     table = table_of(rows, anchors)
-    found = Comparison(folder, tuple(rows), table, compared, tuple(anchors), equal, tuple(command), tuple(asked), tasks)
+    found = Comparison(folder, tuple(rows), table, compared, tuple(anchors), told, tuple(command), tuple(asked), tasks)
     _write(found)
     return found
 
@@ -138,9 +160,33 @@ def rows_as_json(found: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def _equal_budget(contestants: Sequence[Contestant], budget: str | None) -> str:
+def _place(folder: Path, contestant: Contestant, seed: int) -> Path:
+    once = f"seed-{seed}" if isinstance(contestant, TRAINED) else "once"
+    return folder / "runs" / folder_name(contestant.name) / once
+
+
+def _best(
+    contestants: list[Contestant],
+    trials: int,
+    budget: Budget | None,
+    text: ComparedText,
+    folder: Path,
+    say: Say,
+    told: str,
+) -> tuple[list[Contestant], str]:
+    """Each contestant's best variant, and the sentence that says so."""
+    if trials == 1:
+        return contestants, told
+    found = [tuned(c, trials, budget, text, folder, say) for c in contestants]
+    write_json(folder / "tuning.json", [t.to_json() for t in found])
+    chosen = ", ".join(f"{t.chosen.name} {t.words}" for t in found)
+    share = f"the last {DEV_SHARE:.0%} of the training text"
+    return [t.chosen for t in found], f"{told} Each had {trials} tries, judged on {share}; chosen: {chosen}."
+
+
+def _equal_budget(contestants: Sequence[Contestant], budget: str | None, equal: Equal) -> str:
     """The sentence that says which budget was equal; ``UserError`` when none is."""
-    trained = [c for c in contestants if isinstance(c, FromRecipe)]
+    trained = [c for c in contestants if isinstance(c, TRAINED)]
     rest = (
         " Runs brought ready-made and models that count were given no budget."
         if len(trained) < len(contestants)
@@ -153,7 +199,18 @@ def _equal_budget(contestants: Sequence[Contestant], budget: str | None) -> str:
         listed = ", ".join(f"{name} {amount}" for amount, name in own.items())
         raise UserError(f"the recipes have different budgets ({listed}): give all of them one, like --budget 30s.")
     shared = Budget.parse(budget) if budget is not None else trained[0].experiment.training.budget
-    what = {"seconds": "wall time of training", "tokens": "training tokens", "steps": "steps"}[shared.unit]
+    if equal == "flops":
+        return (
+            f"Equal for all that were trained: arithmetic of training, that of {trained[0].name} in {shared}; wall "
+            f"time, tokens and parameters are reported, not forced.{rest}"
+        )
+    if equal == "cpu" and shared.unit == "seconds":
+        shared = Budget(shared.amount, "cpu_seconds")
+    if equal == "tokens" and shared.unit == "steps":
+        shared = Budget(tokens_of(shared, trained[0].experiment, equal), "tokens")
+    if equal == "parameters":
+        rest = f" Every network was made as wide as gives {trained[0].name}'s number of parameters.{rest}"
+    what = UNITS[shared.unit]
     return (
         f"Equal for all that were trained: {what} ({shared}); parameters, processor time and FLOP are reported, not "
         f"forced.{rest}"
@@ -161,8 +218,8 @@ def _equal_budget(contestants: Sequence[Contestant], budget: str | None) -> str:
 
 
 def _one_text(contestants: Sequence[Contestant], sources: Sequence[str]) -> ComparedText:
-    with_text = [c for c in contestants if isinstance(c, (FromRecipe, FromRun))]
-    trained = [c for c in with_text if isinstance(c, FromRecipe)] or with_text
+    with_text = [c for c in contestants if isinstance(c, (*TRAINED, FromRun))]
+    trained = [c for c in with_text if isinstance(c, TRAINED)] or with_text
     texts = {c.experiment.text: c.name for c in with_text}
     if not sources and len(texts) > 1:
         listed = ", ".join(f"{name} {' '.join(text)}" for text, name in texts.items())

@@ -62,7 +62,24 @@ class Counting:
         return {"counting": to_json(self.config)}
 
 
-Contestant = FromRecipe | FromRun | Counting
+@dataclass(frozen=True)
+class FromMembers:
+    """Several networks that answer as one; each is trained with an equal share of the budget, once a seed."""
+
+    name: str
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The first member's: whose text, held-out share and budget are those of all."""
+        return self.experiments[0]
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its results, as plain data."""
+        return {"members": [to_json(e) for e in self.experiments]}
+
+
+Contestant = FromRecipe | FromMembers | FromRun | Counting
 
 
 def find(words: Sequence[str]) -> list[Contestant]:
@@ -101,6 +118,14 @@ def folder_name(name: str) -> str:
 
 
 def _one(word: str, name: str | None = None) -> Contestant:
+    if word.startswith("family:"):
+        from semagram.lab.families import families
+
+        known = {family.name: family.contestant for family in families()}
+        wanted = word.removeprefix("family:")
+        if wanted not in known:
+            raise UserError(f"there is no family {wanted!r}; there are {', '.join(known)}.{nearest(wanted, known)}")
+        return known[wanted]
     if word == "suffix":
         return Counting(word, SuffixConfig())
     if word == "lightgbm":
@@ -128,4 +153,5 @@ def _known() -> list[str]:
 
 
 def _allowed() -> str:
-    return f"a recipe ({', '.join(recipes.names())}), a FILE.py, a run folder, ngram, ngram:ORDER, suffix or lightgbm"
+    counting = "ngram, ngram:ORDER, suffix, lightgbm"
+    return f"a recipe ({', '.join(recipes.names())}), a FILE.py, a run folder, {counting} or family:NAME"

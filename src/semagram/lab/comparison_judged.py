@@ -36,6 +36,7 @@ from semagram.predictors.suffix import SuffixConfig, SuffixPredictor
 from semagram.text import Characters, Tokenizer, load_text, split
 from semagram.trained import TrainedModel
 from semagram.training.evaluate import HeldOut
+from semagram.training.utilisation import forward_flops
 from semagram.verbs.compress import compress_text
 from semagram.verbs.generate import generate
 from semagram.verbs.sampling import Sampling
@@ -198,14 +199,5 @@ def _coded(model: TrainedModel, held_out: str) -> float:
 
 
 def _flops_per_token(model: TrainedModel) -> float | None:
-    from torch.utils.flop_counter import FlopCounterMode
-
     layout, visibility = model.experiment.layout, model.experiment.objective.visibility
-    geometry = Geometry.of(layout.positions(), visibility)
-    ids = torch.zeros(1, layout.count, dtype=torch.int64)
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model.network(ids, geometry)
-    except (RuntimeError, NotImplementedError):
-        return None  # an operation that torch cannot count; the table then has a dash
-    return counter.get_total_flops() / layout.count
+    return forward_flops(model.network, Geometry.of(layout.positions(), visibility))

@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semagram.errors import UserError
-from semagram.lab.comparison_contestants import Contestant, Counting, FromRecipe, FromRun
+from semagram.experiment import Experiment
+from semagram.lab.comparison_contestants import Contestant, Counting, FromMembers, FromRecipe, FromRun
 from semagram.lab.comparison_judged import ComparedText, Judged, judge_counting, judge_network, seen_before
+from semagram.lab.comparison_members import judge_members, shared, train_members
 from semagram.trained import load
 from semagram.training import train
 from semagram.training.budget import Budget
@@ -100,7 +102,10 @@ def run(
     ``KeyboardInterrupt`` when training was interrupted; every other failure is a result.
     """
     if isinstance(contestant, FromRecipe):
-        contestant = replace(contestant, experiment=_settled(contestant, seed, budget, text))
+        contestant = replace(contestant, experiment=_settled(contestant.experiment, seed, budget, text))
+    elif isinstance(contestant, FromMembers):
+        settled = tuple(_settled(e, seed, budget, text) for e in contestant.experiments)
+        contestant = replace(contestant, experiments=shared(settled))
     question = {**contestant.identity(), "text": text.sha256[:16], "training_characters": len(text.training)}
     known = _known(folder, question)
     if known is not None and (known.failed or not coded or (known.judged and known.judged.coded is not None)):
@@ -109,7 +114,9 @@ def run(
         # The question is there before the answer, so that a run that was killed is known for what it is.
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RESULT, {"question": question, "result": None})
-    result = ContestantResult(contestant.name, seed if isinstance(contestant, FromRecipe) else None, folder)
+    result = ContestantResult(
+        contestant.name, seed if isinstance(contestant, FromRecipe | FromMembers) else None, folder
+    )
     try:
         result = _carried_out(contestant, text, folder, coded, watch, result)
     except (CannotWrite, OSError):
@@ -122,12 +129,12 @@ def run(
     return result
 
 
-def _settled(contestant: FromRecipe, seed: int, budget: Budget | None, text: ComparedText) -> Any:
-    training = replace(contestant.experiment.training, held_out=text.held_out_share)
+def _settled(experiment: Experiment, seed: int, budget: Budget | None, text: ComparedText) -> Experiment:
+    training = replace(experiment.training, held_out=text.held_out_share)
     if budget is not None:
         # 30 and 30.0 are one budget, but two in JSON.
         training = replace(training, budget=Budget(float(budget.amount), budget.unit))
-    return replace(contestant.experiment, seed=seed, text=text.sources, training=training)
+    return replace(experiment, seed=seed, text=text.sources, training=training)
 
 
 def _known(folder: Path, question: dict[str, Any]) -> ContestantResult | None:
@@ -167,6 +174,9 @@ def _carried_out(
             cpu_seconds=time.process_time() - processor_began,
         )
         judged, nats, lengths = judge_counting(predictor, tokenizer, text, coded)
+    elif isinstance(contestant, FromMembers):
+        result = replace(result, **train_members(contestant.experiments, text, folder, watch))
+        judged, nats, lengths = judge_members(len(contestant.experiments), text, folder, coded)
     elif isinstance(contestant, FromRun):
         note = seen_before(contestant.experiment, text)
         result = replace(result, **_spent(contestant.folder))

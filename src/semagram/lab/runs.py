@@ -20,6 +20,7 @@ from semagram.text import load_text, split
 from semagram.trained import TrainedModel, load, read_json
 from semagram.training import train as train_network
 from semagram.training.budget import Budget
+from semagram.training.processes import processes_of
 from semagram.training.progress import Watcher, watcher
 from semagram.training.tokenised import TokenisedText
 from semagram.verbs.determinism import held_still
@@ -35,7 +36,8 @@ LIVE_TOKENS = 120
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to; ``model``, ``score`` and ``sample`` are None when it was interrupted."""
+    """What a run came to; ``model``, ``score`` and ``sample`` are None when it was interrupted, and in every process of
+    several but the first."""
 
     folder: Path
     experiment: Experiment
@@ -79,6 +81,7 @@ def train(
     ``sources`` are files, folders, globs or named corpora (none: the recipe's own); ``recipe`` a name, a FILE.py or
     an ``Experiment``; ``budget`` like 30s, 5m, 2000steps, 1.5Mtokens. Returns the trained model; its run folder is
     ``model.folder``. Raises ``UserError`` for what the caller can mend, ``KeyboardInterrupt`` when interrupted.
+    Of several processes the first gives the model back, the others leave (``SystemExit``).
     """
     experiment = recipe if isinstance(recipe, Experiment) else recipes.find(recipe).experiment
     if sources:
@@ -88,8 +91,10 @@ def train(
     if seed is not None:
         experiment = replace(experiment, seed=seed)
     outcome = carry_out(experiment, Path(out) if out is not None else None, resume=resume, quiet=quiet)
-    if outcome.model is None:
+    if outcome.interrupted:
         raise KeyboardInterrupt
+    if outcome.model is None:
+        raise SystemExit(0)
     return outcome.model
 
 
@@ -103,6 +108,8 @@ def carry_out(
 ) -> Outcome:
     """Train ``experiment``, then score the whole held-out text and write a sample and ``report.html``."""
     folder = _folder(experiment, out, resume)
+    first = processes_of(experiment.training).first
+    quiet = quiet or not first
     text = load_text(experiment.text).text
     tokenised = TokenisedText.of(text, experiment.tokenizer, experiment.training.held_out, experiment.layout)
     watch: Watcher | None = None if quiet else watcher()
@@ -134,7 +141,8 @@ def carry_out(
         training_characters=len(training),
         held_out_characters=len(held_out),
     )
-    if result.interrupted:
+    # Of several processes one goes on; the others have done their part.
+    if result.interrupted or not first:
         return known
     model = load(folder)
     if experiment.objective.loss_kind == "pseudo_nll":  # no likelihood, so nothing to score or to code

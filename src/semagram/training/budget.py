@@ -1,6 +1,7 @@
-"""How long to train: a number of steps, of tokens, or of seconds of wall time.
+"""How long to train: a number of steps, of tokens, or of seconds of wall or processor time.
 
-Written ``2000steps``, ``1.5Mtokens``, ``30s``, ``5m``, ``1h``. A budget in seconds is turned into a number of steps
+Written ``2000steps``, ``1.5Mtokens``, ``30s``, ``5m``, ``1h``, and ``30cpu-s``, ``5cpu-m`` of processor
+time. A budget in seconds is turned into a number of steps
 once, after the first steps have been timed, and that number is kept with the run, so that a resumed run follows
 the same schedule.
 """
@@ -23,8 +24,8 @@ class Budget:
 
     amount: float = 1000.0
     """How many of the unit."""
-    unit: Literal["steps", "tokens", "seconds"] = "steps"
-    """steps of the optimiser; training tokens seen; seconds of wall time."""
+    unit: Literal["steps", "tokens", "seconds", "cpu_seconds"] = "steps"
+    """steps of the optimiser; training tokens seen; seconds of wall time; of processor time (of all threads)."""
 
     def __post_init__(self) -> None:
         if not self.amount > 0:
@@ -32,16 +33,17 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """From ``30s``, ``5m``, ``1h``, ``2000steps``, ``1.5Mtokens``; raises ``UserError`` for anything else."""
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)\s*(steps?|tokens?|s|sec|m|min|h)\s*", text)
+        """From ``30s``, ``30cpu-s``, ``5m``, ``1h``, ``2000steps``, ``1.5Mtokens``; ``UserError`` for anything else."""
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)\s*(steps?|tokens?|(?:cpu-)?(?:s|sec|m|min|h))\s*", text)
         if not found or (found[2] and found[3] not in ("step", "steps", "token", "tokens")):
-            raise UserError(f"a budget is written like 30s, 5m, 1h, 2000steps or 1.5Mtokens; got {text!r}.")
+            raise UserError(f"a budget is written like 30s, 5m, 1h, 30cpu-s, 2000steps or 1.5Mtokens; got {text!r}.")
         amount = float(found[1]) * _SCALE[found[2]]
         if found[3].startswith("step"):
             return cls(amount, "steps")
         if found[3].startswith("token"):
             return cls(amount, "tokens")
-        return cls(amount * _SECONDS[found[3][0]], "seconds")
+        unit = found[3].removeprefix("cpu-")
+        return cls(amount * _SECONDS[unit[0]], "seconds" if unit == found[3] else "cpu_seconds")
 
     def __str__(self) -> str:
         return f"{self.amount:g} {self.unit}"

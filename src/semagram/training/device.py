@@ -1,46 +1,89 @@
 """Where and how precisely to compute: one Fabric for one machine or many, made from the settings.
 
-Started by ``torchrun``, the processes that it made share each batch; otherwise there is one process.
+Started by ``torchrun`` or ``srun``, the processes that it made share each batch; with ``training.devices`` the first
+process starts the others itself; otherwise there is one process, and nothing of this is there.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from semagram.errors import UserError
+from semagram.training.processes import Processes, processes_of
 from semagram.training.settings import Training
+from semagram.training.strategies import Replicated, Sharded
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
 def fabric_of(settings: Training) -> Fabric:
-    """Fabric for these settings; ``UserError`` for a device that this machine lacks or a batch that cannot be
-    shared."""
-    from lightning_fabric import Fabric
-
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    everywhere = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_WORLD_SIZE" in os.environ else here
-    if settings.batch % (everywhere * settings.accumulate):
-        raise UserError(
-            f"training.batch ({settings.batch}) must be a multiple of processes x training.accumulate "
-            f"({everywhere} x {settings.accumulate})."
-        )
-    device = _device(settings)
-    fabric = Fabric(
-        accelerator=device,
-        devices=here,
-        num_nodes=everywhere // here,
-        strategy="ddp" if everywhere > 1 else "auto",
-        precision=_precision(settings, device),
-    )
+    """Fabric for these settings, launched; ``UserError`` for a device that this machine lacks, a batch that cannot be
+    shared, and a strategy that nothing can be shared by."""
+    processes = processes_of(settings)
+    fabric = unlaunched(settings, processes)
     fabric.launch()
     return fabric
+
+
+def unlaunched(settings: Training, processes: Processes) -> Fabric:
+    """Fabric for these settings before any other process is started or waited for."""
+    from lightning_fabric import Fabric
+
+    if settings.batch % (processes.count * settings.accumulate):
+        raise UserError(
+            f"training.batch ({settings.batch}) must be a multiple of processes x training.accumulate "
+            f"({processes.count} x {settings.accumulate})."
+        )
+    device = _device(settings)
+    several = processes.count > 1
+    return Fabric(
+        accelerator=device,
+        devices=processes.here,
+        num_nodes=processes.nodes,
+        strategy=_strategy(settings, processes.count),
+        precision=_precision(settings, device),
+        plugins=[_environment(processes)] if several else None,
+    )
+
+
+def _strategy(settings: Training, count: int) -> Any:
+    if isinstance(settings.strategy, Sharded):
+        if count == 1:
+            raise UserError("training.strategy Sharded shares a network among processes, but there is one only.")
+        from lightning_fabric.strategies import ModelParallelStrategy
+
+        from semagram.training.sharded import shard
+
+        reshard = settings.strategy.reshard
+        return ModelParallelStrategy(
+            parallelize_fn=lambda network, mesh: shard(network, mesh["data_parallel"], reshard),
+            data_parallel_size=count,
+            tensor_parallel_size=1,
+        )
+    if count == 1:
+        if settings.strategy != Replicated():
+            raise UserError(f"training.strategy {settings.strategy} is for several processes, but there is one only.")
+        return "auto"
+    from lightning_fabric.strategies import DDPStrategy
+
+    return DDPStrategy(find_unused_parameters=settings.strategy.unreached)
+
+
+def _environment(processes: Processes) -> Any:
+    """Fabric's word for who started the processes."""
+    from lightning_fabric.plugins import environments
+
+    kinds = {
+        "torchrun": environments.TorchElasticEnvironment,
+        "slurm": environments.SLURMEnvironment,
+        "semagram": environments.LightningEnvironment,
+    }
+    return kinds[processes.started_by]()
 
 
 def _device(settings: Training) -> str:

@@ -8,6 +8,8 @@ four-to-one matrix needs a third of the products; ``newton_schulz_reference`` is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -46,6 +48,7 @@ class Muon:
     """Momentum and update of hidden matrices; everything else belongs to AdamW."""
 
     def __init__(self, hidden: list[Part], momentum: float, weight_decay: float, steps: int) -> None:
+        self.parts = hidden
         self._momentum, self._weight_decay, self._steps = momentum, weight_decay, steps
         by_shape: dict[tuple[int, int], tuple[list[Tensor], list[tuple[Part, int, int, bool]]]] = {}
         for part in hidden:
@@ -79,6 +82,11 @@ class Muon:
     def state(self) -> dict[str, Tensor]:
         """The momentum tensors themselves, by name."""
         return {group.name: group.momentum for group in self.groups}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what ``state`` gave."""
+        for group in self.groups:
+            group.momentum.copy_(state[group.name])
 
 
 def newton_schulz(matrices: Tensor, steps: int) -> Tensor:

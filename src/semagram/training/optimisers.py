@@ -10,6 +10,7 @@ from semagram.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
+    from semagram.training.muon_sharded import ShardedMuon
     from semagram.training.stepper import Stepper
 
 
@@ -72,13 +73,19 @@ class Muon:
         """The optimiser of every parameter that learns."""
         from semagram.training import muon
         from semagram.training.parameters import Role, parts_of
+        from semagram.training.sharded import is_shard
         from semagram.training.stepper import Stepper
 
         parts = parts_of(network)
         hidden = [p for p in parts if p.role is Role.HIDDEN]
         head = [p for p in parts if p.role is Role.HEAD]
         rest = [p for p in parts if p.role not in (Role.HIDDEN, Role.HEAD)]
-        matrices = muon.Muon(hidden, self.momentum, self.weight_decay, self.steps)
+        kind: type[muon.Muon] | type[ShardedMuon] = muon.Muon
+        if any(is_shard(part.parameter) for part in hidden):
+            from semagram.training.muon_sharded import ShardedMuon
+
+            kind = ShardedMuon
+        matrices = kind(hidden, self.momentum, self.weight_decay, self.steps)
         groups = [(head, self.head_rate, 0.0), (rest, self.adam_rate, 0.0)]
         return Stepper(groups, _ADAM_BESIDE_MUON, (matrices, self.rate))
 

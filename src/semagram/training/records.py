@@ -31,6 +31,7 @@ from semagram.config import to_json
 from semagram.errors import UserError
 from semagram.text import Tokenizer
 from semagram.training.files import TEMPORARY, Appended, CannotWrite, write_json
+from semagram.training.settings import PLACES
 
 if TYPE_CHECKING:
     from semagram.experiment import Experiment
@@ -99,7 +100,7 @@ class RunFolder:
             there = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); it should be the experiment's JSON.") from error
-        found = differences(there, to_json(experiment))
+        found = differences(decisive(there), decisive(to_json(experiment)))
         if found:
             shown = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
             raise UserError(
@@ -132,6 +133,14 @@ class Logs:
         """No more lines."""
         self.metrics.close()
         self.samples.close()
+
+
+def decisive(experiment: Any) -> Any:
+    """An experiment's JSON without what does not decide its result: on how many devices it was trained."""
+    training = experiment.get("training") if isinstance(experiment, dict) else None
+    if not isinstance(training, dict):
+        return experiment
+    return {**experiment, "training": {key: value for key, value in training.items() if key not in PLACES}}
 
 
 def differences(there: Any, here: Any, where: str = "") -> list[str]:

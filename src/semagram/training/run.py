@@ -27,15 +27,17 @@ from semagram.training.batches import Batches
 from semagram.training.checkpoint import Checkpoint, Identity
 from semagram.training.evaluate import Evaluate
 from semagram.training.growth import Growing, carried_state
+from semagram.training.guises import Guises
 from semagram.training.loggers import Logger, LoggerName, open_logger
 from semagram.training.prior import PRIOR, Prior, save_experts
 from semagram.training.progress import Moment, Watcher
-from semagram.training.records import Logs, RunFolder
+from semagram.training.records import Logs, RunFolder, decisive
 from semagram.training.start import begin_from
 from semagram.training.state import Progress, Result
 from semagram.training.step import Diverged, TrainingStep
 from semagram.training.tags import TagSheet
 from semagram.training.tokenised import TokenisedText
+from semagram.training.utilisation import Utilisation
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -67,7 +69,8 @@ class Run:
         self.tokens_a_step = settings.batch * layout.count
         self._text, self._folder, self._fabric, self._watch = text, folder, fabric, watch
         self._evaluate, self._sample = evaluate, sample
-        self._identity = Identity(fingerprint(experiment), text.tokenizer.fingerprint, text.fingerprint)
+        identity = fingerprint(decisive(to_json(experiment)))
+        self._identity = Identity(identity, text.tokenizer.fingerprint, text.fingerprint)
         self._saved_step: int | None = None
         self._logs: Logs | None = None
         self._loggers: list[Logger] = []
@@ -79,13 +82,14 @@ class Run:
         if settings.start is not None:
             begin_from(settings.start, network, text.tokenizer, watch.notice)
         geometry = Geometry.of(layout.positions(), visibility).to(fabric.device)
-        faster: Any = torch.compile(network) if settings.compile else network
+        half = geometry.narrow(0, layout.count // 2) if settings.halved else None
+        self._guises = Guises(network, settings, fabric)
         self._step = TrainingStep(
             fabric=fabric,
-            network=fabric.setup_module(faster),
+            network=self._guises.faster,
             objective=experiment.objective,
             geometry=geometry,
-            half_geometry=geometry.narrow(0, layout.count // 2) if settings.halved else None,
+            half_geometry=half,
             batches=batches,
             stepper=settings.optimiser.build(network),
             mask_id=v,
@@ -96,15 +100,15 @@ class Run:
             beside_text=sheet if prior is None else prior.cross_fitted,
         )
         self._growing = Growing(network, settings.grow, fabric.world_size)
-        # The network itself, not what compile and Fabric made of it: its names and arithmetic are saved and scored.
-        self.network: nn.Module = network
+        self.network = self._guises.plain
         self._shape(0)
         self._prior = prior
         # What is scored and written with: a hybrid network knows its n-grams then, a tagged one its labellers.
-        self._whole: Any = labelled(network, layout, text.tokenizer)
+        self._whole: Any = labelled(self.network, layout, text.tokenizer)
         if prior is not None:
-            assert isinstance(network, HybridNetwork)
-            self._whole = Informed(network, prior.experts)
+            assert isinstance(self.network, HybridNetwork)
+            self._whole = Informed(self.network, prior.experts)
+        self._use = None if settings.peak_tflops is None else Utilisation(settings, self._whole, geometry, half, fabric)
 
     def open(self, loggers: Sequence[LoggerName | Logger]) -> None:
         """Restore the last checkpoint, if there is one, and begin to write."""
@@ -112,7 +116,7 @@ class Run:
             self._restore()
         elif self._folder.resumed:
             self._watch.notice(f"{self._folder.path} has no checkpoint: starting from the beginning.")
-        self.network.train()
+        self._guises.train()
         if not self._first:
             return
         self._folder.begin(self.experiment, self._text.tokenizer, str(self._fabric.device))
@@ -124,7 +128,8 @@ class Run:
             self._loggers.append(logger)
 
     def close(self) -> None:
-        """Let go of files and loggers."""
+        """Let go of files and loggers, and leave the network as it was built."""
+        self._guises.release()
         if self._logs is not None:
             self._logs.close()
         for logger in self._loggers:
@@ -157,6 +162,7 @@ class Run:
     def count(self, loss: float, factor: float, seconds: float, cpu_seconds: float) -> None:
         """The step is done: count it, log it."""
         p = self.progress
+        halved = self._use is not None and self._halved()
         p.step += 1
         p.tokens += self.tokens_a_step
         p.seconds += seconds
@@ -172,12 +178,14 @@ class Run:
                 train_nats=p.train_nats,
                 rate=self._step.stepper.rate(factor),
                 tokens_per_second=self.tokens_a_step / seconds,
+                **({} if self._use is None else self._use.of(self.tokens_a_step, seconds, halved)),
                 **{f"train_{name}": value for name, value in self._step.beside.items()},
             )
 
     def score(self) -> None:
         """Score the held-out text, write a sample, keep the best."""
         p = self.progress
+        self._guises.collect()
         self.network.eval()
         with torch.no_grad():
             nats = self._evaluate(self._whole)
@@ -228,6 +236,7 @@ class Run:
         """Choose the weights of the result, write them and how the run ended."""
         p = self.progress
         assert p.ended is not None
+        self._guises.collect()
         step, nats = p.step, p.held_out_nats if p.scored_step == p.step else None
         if self.experiment.training.patience is not None and p.best_step is not None:
             if p.best_step != p.step:
@@ -279,6 +288,7 @@ class Run:
                 )
         self._shape(found.progress.stage)
         checkpoints.load_weights(self.network, found.weights)
+        self._guises.hand_out()
         self._step.stepper.restore(found.optimiser)
         self.progress = found.progress
         if self.progress.ended == "interrupted":
@@ -286,6 +296,9 @@ class Run:
         self._saved_step = found.progress.step
 
     def _save(self, best: bool) -> None:
+        # What gathers shards is asked of every process, whoever writes.
+        self._guises.collect()
+        optimiser = self._step.stepper.state()
         if not self._first:
             return
         if not checkpoints.all_finite(self.network):
@@ -294,8 +307,7 @@ class Run:
             self._logs.flush_to_disk()
             self.progress.metrics_bytes = self._logs.metrics.length
             self.progress.samples_bytes = self._logs.samples.length
-        weights, optimiser = checkpoints.weights_of(self.network), self._step.stepper.state()
-        state = Checkpoint(self.progress, self._identity, weights, optimiser)
+        state = Checkpoint(self.progress, self._identity, checkpoints.weights_of(self.network), optimiser)
         checkpoints.save(self._folder.best if best else self._folder.last, state)
         if not best:
             self._saved_step = self.progress.step

@@ -62,4 +62,4 @@ class Pace:
 
     def overrun(self, seconds: float) -> bool:
         """True when a budget in seconds is exceeded by a tenth, whatever the schedule says."""
-        return self._budget.unit == "seconds" and seconds > OVERRUN * self._budget.amount
+        return self._budget.unit in ("seconds", "cpu_seconds") and seconds > OVERRUN * self._budget.amount

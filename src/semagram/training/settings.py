@@ -8,8 +8,13 @@ from typing import Literal
 from semagram.errors import UserError
 from semagram.training.budget import Budget
 from semagram.training.optimisers import Muon, Optimiser
-from semagram.training.start import Start
 from semagram.training.stages import Growth
+from semagram.training.start import Start
+from semagram.training.strategies import Replicated, Sharded, Strategy
+
+PLACES = ("devices", "nodes", "strategy", "recompute", "peak_tflops")
+"""Fields that say among whom and with how much memory the work is done, not what is done: runs that differ in them only
+have one result (to rounding), and one may be resumed as the other."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,18 @@ class Training:
     """Use torch.compile (a minute of waiting; on a CPU it seldom pays)."""
     threads: int | None = None
     """CPU threads; none: torch's own choice. Part of what makes two runs equal to the bit."""
+    devices: int | None = None
+    """Processes of this run on each machine, each with a device (on a CPU: with its threads); none: as many as torchrun
+    or srun started, otherwise one."""
+    nodes: int | None = None
+    """Machines that share this run; none: as many as torchrun or srun uses. A check: only they can start others."""
+    strategy: Strategy = field(default_factory=Replicated)
+    """What several processes hold: the whole network each, or a share each."""
+    recompute: bool = False
+    """Compute what happened inside a block again for its gradient instead of keeping it: less memory, more time."""
+    peak_tflops: float | Literal["measured"] | None = None
+    """What one device can do, TFLOP/s, to log the share that training makes of it; measured: by a matrix product at
+    the start; none: not logged."""
     start: Start | None = None
     """Begin with what another run has learnt, and keep parts of it as they are; none: begin afresh."""
 
@@ -73,8 +90,13 @@ class Training:
             raise UserError(f"training.clip must be above 0 or none, got {self.clip}.")
         if self.patience is not None and self.patience < 1:
             raise UserError(f"training.patience must be at least 1 or none, got {self.patience}.")
-        if self.threads is not None and self.threads < 1:
-            raise UserError(f"training.threads must be at least 1 or none, got {self.threads}.")
+        for name in ("threads", "devices", "nodes"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UserError(f"training.{name} must be at least 1 or none, got {getattr(self, name)}.")
+        if self.peak_tflops is not None and self.peak_tflops != "measured" and not self.peak_tflops > 0:
+            raise UserError(f"training.peak_tflops must be above 0, measured or none, got {self.peak_tflops}.")
+        if self.compile and isinstance(self.strategy, Sharded):
+            raise UserError("training.compile and training.strategy Sharded do not go together: leave one out.")
 
     def halves(self, step: int, total: int | None) -> bool:
         """Whether ``step`` of ``total`` (None: not known yet) is in the part that is trained on half lines."""

@@ -18,6 +18,7 @@ from semagram.layouts.geometry import Geometry
 from semagram.objectives import Example, Objective, auxiliary_of, weighted_nats
 from semagram.training.batches import Batches
 from semagram.training.seeds import Purpose, seed_network, seed_of
+from semagram.training.sharded import whole
 from semagram.training.stepper import Stepper
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class TrainingStep:
     def take(self, factor: float) -> None:
         """Clip the gradients, step the weights at ``factor`` of the peak rates. Raises ``Diverged``."""
         if self.clip is not None:
-            norm = self._clip(self.clip)
+            norm = whole(self._clip(self.clip))
             if not bool(norm.isfinite()):
                 raise Diverged(f"the norm of the gradient is {norm.item():.4g}")
         self.stepper.step(factor)

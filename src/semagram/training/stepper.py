@@ -6,13 +6,17 @@ AdamW (torch's fused kernel) holds some or all parameters, Muon the hidden matri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from semagram.training.muon import Muon
 from semagram.training.parameters import Part
+from semagram.training.sharded import is_shard, like_shard, whole
+
+if TYPE_CHECKING:
+    from semagram.training.muon_sharded import ShardedMuon
 
 _STEPS = "steps"
 
@@ -27,7 +31,7 @@ class Stepper:
         self,
         groups: Sequence[AdamGroup],
         betas: tuple[float, float],
-        muon: tuple[Muon, float] | None = None,
+        muon: tuple[Muon | ShardedMuon, float] | None = None,
         make: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] | None = None,
         second_order: bool = False,
     ) -> None:
@@ -36,7 +40,7 @@ class Stepper:
         self.second_order = second_order
         self._parts = [part for parts, _, _ in groups for part in parts]
         self._muon, self._muon_rate = muon if muon is not None else (None, 0.0)
-        held = self._parts + [slot[0] for group in (self._muon.groups if self._muon else []) for slot in group.slots]
+        held = self._parts + (self._muon.parts if self._muon else [])
         self.parameters: list[Tensor] = list({id(p.parameter): p.parameter for p in held}.values())
         listed: list[dict[str, Any]] = [
             {"params": [p.parameter for p in parts], "lr": rate, "peak": rate, "weight_decay": decay}
@@ -67,12 +71,13 @@ class Stepper:
             parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:
-        """All state by name: ``muon.momentum.<shape>``, ``adam.<parameter>.<key>``; the tensors themselves."""
+        """All state by name: ``muon.momentum.<shape>``, ``adam.<parameter>.<key>``; the tensors themselves, of shards
+        the whole (then every process must ask)."""
         found = {f"muon.{name}": t for name, t in self._muon.state().items()} if self._muon is not None else {}
         if self._adam is not None:
             for part in self._parts:
                 for key, value in self._adam.state[part.parameter].items():
-                    found[f"adam.{part.name}.{key}"] = value
+                    found[f"adam.{part.name}.{key}"] = whole(value)
             # Some packages count steps in the group and not with each parameter.
             if isinstance(steps := self._adam.param_groups[0].get("step"), int):
                 found[_STEPS] = torch.tensor(steps)
@@ -82,9 +87,9 @@ class Stepper:
         """Take back what ``state`` gave; raises ``ValueError`` naming what is missing or unknown."""
         known: set[str] = set()
         if self._muon is not None:
-            for name, momentum in self._muon.state().items():
-                known.add(f"muon.{name}")
-                momentum.copy_(_named(state, f"muon.{name}"))
+            names = list(self._muon.state())
+            known.update(f"muon.{name}" for name in names)
+            self._muon.restore({name: _named(state, f"muon.{name}") for name in names})
         if self._adam is not None:
             for part in self._parts:
                 prefix = f"adam.{part.name}."
@@ -92,8 +97,7 @@ class Stepper:
                 known.update(mine)
                 kept = {name.removeprefix(prefix): value.clone() for name, value in mine.items()}
                 if kept:
-                    device = part.parameter.device
-                    self._adam.state[part.parameter].update({key: value.to(device) for key, value in kept.items()})
+                    self._adam.state[part.parameter].update({k: _placed(v, part.parameter) for k, v in kept.items()})
             if _STEPS in state:
                 known.add(_STEPS)
                 for group in self._adam.param_groups:
@@ -107,3 +111,9 @@ def _named(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
         raise ValueError(f"the saved optimiser state lacks {name}.")
     return state[name]
+
+
+def _placed(value: Tensor, parameter: Tensor) -> Tensor:
+    """A saved state of a parameter where that is: on its device, in its shards."""
+    value = value.to(parameter.device)
+    return like_shard(value, parameter) if is_shard(parameter) and value.shape == parameter.shape else value

@@ -101,15 +101,18 @@ def _loop(life: Run, interrupts: Interrupts, save: SaveEvery) -> Result:
     while progress.ended is None:
         began, processor_began = time.perf_counter(), time.process_time()
         loss = life.gradient()
-        total = pace.total or life.agreed(pace.guess(progress.step, progress.seconds + time.perf_counter() - began))
+        spent = _spent(life, time.perf_counter() - began, time.process_time() - processor_began)
+        total = pace.total or life.agreed(pace.guess(progress.step, spent))
         factor = rate_factor(progress.step, total, settings.warmup, settings.decay)
         life.take(factor)
-        elapsed = time.perf_counter() - began
-        life.count(loss, factor, elapsed, time.process_time() - processor_began)
+        elapsed, processor = time.perf_counter() - began, time.process_time() - processor_began
+        life.count(loss, factor, elapsed, processor)
 
         timing = pace.total is None
         if timing:
-            pace.total = progress.total_steps = life.agreed(pace.timed(progress.step, progress.seconds, elapsed))
+            pace.total = progress.total_steps = life.agreed(
+                pace.timed(progress.step, _spent(life), processor if _by_processor(life) else elapsed)
+            )
             score_after = evaluation_steps(pace.total, settings.evaluate_every)
         if progress.step in score_after:
             life.score()
@@ -130,6 +133,16 @@ def _ending(life: Run, pace: Pace, interrupts: Interrupts) -> Ending | None:
         return "budget"
     if patience is not None and progress.stale >= patience:
         return "patience"
-    if pace.overrun(progress.seconds):
+    if pace.overrun(_spent(life)):
         return "clock"
     return "interrupted" if interrupts.asked else None
+
+
+def _by_processor(life: Run) -> bool:
+    return life.experiment.training.budget.unit == "cpu_seconds"
+
+
+def _spent(life: Run, seconds: float = 0.0, processor: float = 0.0) -> float:
+    """What a budget in seconds is held against, with that of a step not yet counted."""
+    p = life.progress
+    return p.cpu_seconds + processor if _by_processor(life) else p.seconds + seconds

@@ -2,7 +2,8 @@
 
 A task is a frozen dataclass. ``sample`` draws sequences by a generator, so a set is named by its seed; ``expected``
 says, before anything is run, what the literature says of it. Only scored tokens are asked and judged; the rest is the
-question. Every task here is deterministic: its floor is 0 nats, and guessing costs ``chance`` nats.
+question. Every answer here follows from what stands before it (or, of ``Memorise``, from the one table there is): its
+floor is 0 nats, which a test finds again by solvers, and guessing costs ``chance`` nats.
 """
 
 from __future__ import annotations
