@@ -113,6 +113,6 @@ def trained(steps: int, mixer: object | None = None, length: int = 32) -> tuple[
 
 
 if __name__ == "__main__":
-    report, losses = trained(150)
+    report, losses = trained(100)
     print(f"loss: {losses[0]:.2f} nats a character at first, {losses[-1]:.2f} after {len(losses)} steps")
     print(report.as_text())
