@@ -69,7 +69,7 @@ class FadingMeanMixer(nn.Module):
         new = self.inwards(x)
         if geometry.keep is not None:
             new = new * geometry.keep[..., None]
-        return self._from(x.new_zeros(x.shape[0], x.shape[2]), new)[0]
+        return self.along(x.new_zeros(x.shape[0], x.shape[2]), new)[0]
 
     def new_state(self, batch: int, capacity: int) -> FadingMeanState:
         """As much whatever the ``capacity``."""
@@ -77,11 +77,12 @@ class FadingMeanMixer(nn.Module):
 
     def step(self, x: Tensor, geometry: Geometry, state: FadingMeanState) -> Tensor:
         """The coming slots."""
-        found, state.mean = self._from(state.mean, self.inwards(x))
+        found, state.mean = self.along(state.mean, self.inwards(x))
         state.length += x.shape[1]
         return found
 
-    def _from(self, mean: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+    def along(self, mean: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean at every slot of ``new (b, n, d)``, and the last one, begun from ``mean (b, d)``."""
         keep, slots = self.keep.sigmoid(), []
         for slot in new.unbind(dim=1):
             mean = keep * mean + (1 - keep) * slot
@@ -113,6 +114,6 @@ def trained(steps: int, mixer: object | None = None, length: int = 32) -> tuple[
 
 
 if __name__ == "__main__":
-    report, losses = trained(150)
+    report, losses = trained(100)
     print(f"loss: {losses[0]:.2f} nats a character at first, {losses[-1]:.2f} after {len(losses)} steps")
     print(report.as_text())

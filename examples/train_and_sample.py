@@ -16,7 +16,7 @@ from semagram.trained import TrainedModel
 def main(text: str = "pydocs", budget: str = "30s", out: str = "runs/train_and_sample") -> TrainedModel:
     """Train into ``out``; say what it writes and what the text that it never saw costs."""
     model = semagram.train(text, budget=budget, out=out, quiet=True)
-    print(model.generate("The ", tokens=200, temperature=0.8), "\n")
+    print(model.generate("", tokens=200, temperature=0.8), "\n")
 
     held_out = named_or_held_out((), model.experiment)[:5000]
     file = model.compress(held_out)

@@ -67,14 +67,15 @@ def pareto_chart(dots: Sequence[Dot], cost_label: str, score_label: str) -> str:
     parts.append(f'<polyline class="front" points="{" ".join(steps)}"/>')
     places = [place(d.cost, d.score) for d in dots]
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-    # Labels of the front first: they are what the figure is about.
+    # Labels of the front first: they are what the figure is about. Dots come last, so that no label hides one.
+    circles = []
     for dot, (x, y) in sorted(zip(dots, places, strict=True), key=lambda pair: pair[0] not in best):
         told = f"<title>{escape(dot.label)}: {dot.score:.4f} for {compact(dot.cost)}</title>"
         kind = f"s{dot.colour % COLOURS}"
-        parts.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="5">{told}</circle>')
+        circles.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="5">{told}</circle>')
         parts += _label(dot.label, x, y, taken)
     told = f"{score_label} against {cost_label}; on the front: {', '.join(d.label for d in best)}"
-    return svg(WIDTH, HEIGHT, told, parts)
+    return svg(WIDTH, HEIGHT, told, parts + circles)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
