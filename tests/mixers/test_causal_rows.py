@@ -42,8 +42,9 @@ def test_values_are_torchs_and_gradients_those_of_the_definition(
     torch.manual_seed(n)
     x = torch.randn(b, n, 3 * heads * width, requires_grad=True)
     wide = x.detach().double().requires_grad_()
-    tables = rotary_tables(torch.arange(n)[:, None], width, 100.0) if turned else None
-    doubled = None if tables is None else (tables[0].double(), tables[1].double())
+    found = rotary_tables(torch.arange(n)[:, None], width, 100.0)
+    tables = (found[0][:, None], found[1][:, None]) if turned else None
+    doubled = (found[0].double(), found[1].double()) if turned else None
     scale = 0.7 if not normalised else 8.0 / width
     fast = rows.causal_rows(x, tables, heads, scale, normalised)
     assert torch.equal(fast, rows.reference(x, tables, heads, scale, normalised))

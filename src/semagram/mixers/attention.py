@@ -153,9 +153,7 @@ class AttentionMixer(nn.Module):
         plainly_turned = self.turned in (0, head_width) and not kernel.looks_back(config)
         extras = (config.gate, config.value_residual, self.gains, self.inward.bias, self.outward.bias)
         self.quick = self.direct and plainly_turned and all(extra is None for extra in extras)
-        pure = not isinstance(config.positions, Rotary) or config.positions.scaling is None
-        self.in_rows = self.quick and pure and self.heads == self.key_value_heads and config.dropout == 0.0
-        """Whether training may go the way of ``attention_parts/causal_rows.py``."""
+        self.in_rows = self.quick and kernel.trains_in_rows(config)
         self.value_mix = None
         if config.value_residual is not None:
             self.value_mix = config.value_residual.build(width, self.key_value_heads)
@@ -183,11 +181,8 @@ class AttentionMixer(nn.Module):
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """``(b, n, d) -> (b, n, d)``."""
         stacked = self.inward(x)
-        plainly_causal = geometry.causal and geometry.keep is None and not geometry.rules
-        if self.in_rows and plainly_causal and fits(stacked, geometry.count):
-            tables = self._rotary(geometry)
-            tables = None if tables is None else (tables[0][:, 0], tables[1][:, 0])
-            return self.outward(causal_rows(stacked, tables, self.heads, self.scale, self.normalised))
+        if self.in_rows and fits(stacked, geometry):
+            return self.outward(causal_rows(stacked, self._rotary(geometry), self.heads, self.scale, self.normalised))
         parts = self._parts(stacked, x, geometry)
         if not self.direct or geometry.rules:
             mixed = self.open.whole(parts, x, geometry)
@@ -244,8 +239,7 @@ class AttentionMixer(nn.Module):
     def _parts(self, stacked: Tensor, x: Tensor, geometry: Geometry) -> Projected:
         """``_project`` from the projection ``(b, n, (h + 2 h_kv) d_h)`` on."""
         both = self.heads + self.key_value_heads
-        stacked = stacked.unflatten(-1, (both + self.key_value_heads, self.head_width))
-        turned, values = stacked.split([both, self.key_value_heads], dim=2)
+        turned, values = stacked.unflatten(-1, (-1, self.head_width)).split([both, self.key_value_heads], dim=2)
         if self.normalised:
             turned = normalise(turned)
         if self.gains is not None:

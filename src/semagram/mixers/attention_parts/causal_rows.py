@@ -25,23 +25,28 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from semagram.feedforward.norms import EPSILON, inverse_rms, normalise
+from semagram.layouts.geometry import Geometry
 from semagram.mixers.rotary import rotate
 
 BLOCK = 64
 """Queries of a block: smaller ones waste less of the masked half, larger ones make better products."""
 SHORTEST, LONGEST = 128, 512
-"""Slots between which this is faster than torch's gradient (measured; shorter texts have too little to do, longer ones skip more)."""
+"""Slots between which this is faster than torch's gradient, as measured: with fewer there is too little to do, with
+more torch's kernel leaves out more of the masked half."""
 PIECE = 1 << 18
 """Scores that a piece has at once, at most, unless one row of the batch has more: 1 MiB."""
 
 Tables = tuple[Tensor, Tensor] | None
-"""Cosines and sines ``(n, d_h)`` as ``rotate`` takes them, of pure rotations."""
+"""Cosines and sines ``(n, 1, d_h)`` as ``rotate`` takes them, of pure rotations."""
 
 
-def fits(x: Tensor, slots: int) -> bool:
-    """Whether ``causal_rows`` is for the projection ``x`` of this many slots."""
+def fits(x: Tensor, geometry: Geometry) -> bool:
+    """Whether ``causal_rows`` is for the projection ``x`` of these slots."""
     return (
-        SHORTEST <= slots <= LONGEST
+        geometry.causal
+        and SHORTEST <= geometry.count <= LONGEST
+        and geometry.keep is None
+        and not geometry.rules
         and x.requires_grad
         and torch.is_grad_enabled()
         and x.device.type == "cpu"
@@ -54,7 +59,7 @@ def fits(x: Tensor, slots: int) -> bool:
 
 def causal_rows(x: Tensor, tables: Tables, heads: int, scale: float, normalised: bool) -> Tensor:
     """Queries, keys and values side by side ``(b, n, 3 h d_h) -> (b, n, h d_h)``; see the module."""
-    cosine, sine = (None, None) if tables is None else tables
+    cosine, sine = (None, None) if tables is None else (table.squeeze(1) for table in tables)
     return _CausalRows.apply(x, cosine, sine, heads, scale, normalised)  # type: ignore[return-value]
 
 
@@ -64,7 +69,8 @@ def reference(x: Tensor, tables: Tables, heads: int, scale: float, normalised: b
     if normalised:
         q, k = normalise(q), normalise(k)
     if tables is not None:
-        q, k = rotate(q, *tables), rotate(k, *tables)
+        cosine, sine = (table.squeeze(1) for table in tables)
+        q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale).transpose(1, 2).flatten(2)
 
 

@@ -7,6 +7,7 @@
 | blocks | a window much shorter than the text: see ``blocks`` |
 | scores | a part must see or change the scores, or learns what is added to them |
 
+In training on a CPU "fused" is ``causal_rows`` where that is quicker: the same values, a gradient of its own.
 Padding and what the caller says of pairs turn "fused" into "fused with a mask" for that call.
 """
 
@@ -64,6 +65,12 @@ def looks_back(config: Attention) -> bool:
     """True where a part means nothing unless every key stands before its query."""
     turned = isinstance(config.positions, Rotary) and config.positions.decay is not None
     return config.forgetting is not None or config.selective or turned
+
+
+def trains_in_rows(config: Attention) -> bool:
+    """Whether training on a CPU may take ``causal_rows``, of those that are fused and have nothing beside it."""
+    pure = not isinstance(config.positions, Rotary) or config.positions.scaling is None
+    return pure and config.dropout == 0.0 and config.key_value_heads in (None, config.heads)
 
 
 def refuse_idle(config: Attention) -> None:
