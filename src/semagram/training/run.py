@@ -70,7 +70,7 @@ class Run:
         batches = Batches(text.train, layout.count, settings.batch, experiment.seed)
         torch.manual_seed(experiment.seed)
         v, visibility = text.tokenizer.vocabulary_size, experiment.objective.visibility
-        network = experiment.model.build(v, layout, visibility)
+        network = experiment.model.build(v, layout, visibility)  # type: ignore[union-attr]  # trees never come here
         geometry = Geometry.of(layout.positions(), visibility).to(fabric.device)
         faster: Any = torch.compile(network) if settings.compile else network
         self._step = TrainingStep(
