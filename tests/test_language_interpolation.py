@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from semagram.cli import COMMANDS, main
 from semagram.config import from_json
 from semagram.experiment import Experiment
+from semagram.feedforward.twice import twice_differentiable
 from semagram.lab import recipes
 from semagram.layouts import Visibility
 from semagram.layouts.geometry import Geometry
@@ -28,6 +30,7 @@ WRITTEN = [match for row in PAGE.read_text("utf-8").splitlines() if row.startswi
 TRAINING = [w.replace("...", "semagram train book.txt") for w in WRITTEN if w.startswith(("...", "semagram train"))]
 
 
+@pytest.mark.filterwarnings("ignore:Using backward")
 @pytest.mark.parametrize("command", TRAINING)
 def test_a_command_of_the_page_is_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = command.split()[1:]
@@ -49,10 +52,12 @@ def take_a_step(experiment: Any) -> None:
     geometry = Geometry.of(experiment.layout.positions().first(8), visibility)
     ids = torch.randint(0, 7, (2, 8))
     example = experiment.objective.example(ids, geometry, 7, torch.Generator().manual_seed(0))
-    loss = weighted_nats(network(example.inputs, geometry), example)
-    loss.backward()
+    stepper = experiment.training.optimiser.build(network)
+    with twice_differentiable() if stepper.second_order else nullcontext():
+        loss = weighted_nats(network(example.inputs, geometry), example)
+        loss.backward(create_graph=stepper.second_order)
     before = network.head.weight.clone() if hasattr(network, "head") and hasattr(network.head, "weight") else None
-    experiment.training.optimiser.build(network).step(1.0)
+    stepper.step(1.0)
     assert loss.isfinite() and (before is None or not torch.equal(before, network.head.weight))
 
 

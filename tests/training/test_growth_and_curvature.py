@@ -114,7 +114,8 @@ def test_a_run_that_ends_early_is_what_the_model_says(tmp_path: Path) -> None:
 
 
 def test_what_cannot_grow_is_refused(tmp_path: Path) -> None:
-    for given in ({"at": (0.5, 0.2)}, {"at": (0.5,)}, {"at": (0.5,), "orders": (1, 2)}, {"at": (), "orders": ()}):
+    nothing = {"at": (0.5,), "orders": ()}
+    for given in ({"at": (0.5, 0.2)}, nothing, {"at": (0.5,), "orders": (1, 2)}, {"at": (), "orders": ()}):
         with pytest.raises(UserError, match=r"training\.grow"):
             Growth(**given)
     with pytest.raises(UserError, match="not Muon's"):

@@ -17,7 +17,7 @@ class Growth:
 
     at: tuple[float, ...] = (0.3,)
     """Shares of the budget after which each next stage begins; the last leads to the model's own basis."""
-    orders: tuple[int, ...] = ()
+    orders: tuple[int, ...] = (1,)
     """Degree in each stage before the last; none: the model's own throughout."""
     segments: tuple[int, ...] = ()
     """Segments in each stage before the last; none: the model's own throughout."""
