@@ -5,8 +5,8 @@
 f_k are ``Rescored`` models of several orders (from left to right and from right to left) and ``Between`` models
 (counted on both sides at once). The gates g are a network's, which reads the tokens within ``reach`` and how sure each
 f_k is (its two largest probabilities); it begins as the plain mean of the rescored models. It has no logits of its own:
-with as few examples as a text can spare they learnt those by heart. A log-linear mixture as in ``models/hybrid`` (products of experts, Hinton
-2002).
+with as few examples as a text can spare it learnt those by heart. A log-linear mixture as in ``models/hybrid``
+(products of experts, Hinton 2002).
 
 The n-grams are counted on the beginning of the training text and asked about its end (``held_back``), which they have
 not read: the network is fitted there (and kept as it was when it knew the last tenth of those places best, which it is
