@@ -58,7 +58,7 @@ class ClozeConfig:
     """Share of the training text, at its end, on which the network is fitted."""
     examples: int = 100000
     """Places of it that are asked about at most, drawn at random."""
-    passes: int = 4
+    passes: int = 2
     """Times that the network sees each of them."""
     batch: int = 512
     """Places a step."""
