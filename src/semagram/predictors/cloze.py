@@ -1,12 +1,12 @@
 """A contestant for one hidden token: n-gram evidence from both sides, and a small network that says whom to believe.
 
-    log p(w | both sides) = log softmax( z(w) + sum_k g_k f_k(w) )
+    log p(w | both sides) = log softmax( sum_k g_k f_k(w) )
 
 f_k are ``Rescored`` models of several orders (from left to right and from right to left) and ``Between`` models
-(counted on both sides at once). The gates g and the logits z are a network's, which reads the tokens within ``reach``
-and how sure each f_k is (its two largest probabilities); it begins as the plain mean of the rescored models with z = 0,
-so that it can only learn what these lack. A log-linear mixture as in ``models/hybrid`` (products of experts, Hinton
-2002).
+(counted on both sides at once). The gates g are a network's, which reads the tokens within ``reach`` and how sure each
+f_k is (its two largest probabilities); it begins as the plain mean of the rescored models. It has no logits of its own:
+with as few examples as a text can spare it learnt those by heart. A log-linear mixture as in ``models/hybrid``
+(products of experts, Hinton 2002).
 
 The n-grams are counted on the beginning of the training text and asked about its end (``held_back``), which they have
 not read: the network is fitted there (and kept as it was when it knew the last tenth of those places best, which it is
@@ -58,7 +58,7 @@ class ClozeConfig:
     """Share of the training text, at its end, on which the network is fitted."""
     examples: int = 100000
     """Places of it that are asked about at most, drawn at random."""
-    passes: int = 4
+    passes: int = 2
     """Times that the network sees each of them."""
     batch: int = 512
     """Places a step."""
@@ -115,7 +115,7 @@ class Evidence:
 
 
 class ClozeNetwork(nn.Module):
-    """Gates and logits of its own: tokens around ``(m, 2 reach)`` and evidence ``(m, K, v)`` -> logits ``(m, v)``."""
+    """Gated evidence: tokens around ``(m, 2 reach)`` and evidence ``(m, K, v)`` -> logits ``(m, v)``."""
 
     def __init__(self, config: ClozeConfig, vocabulary_size: int) -> None:
         super().__init__()
@@ -127,10 +127,8 @@ class ClozeNetwork(nn.Module):
         self.inward = nn.Linear(2 * config.reach * config.embedding + top * experts, config.width)
         self.inner = nn.Linear(config.width, config.width)
         self.gates = nn.Linear(config.width, experts)
-        self.head = nn.Linear(config.width, vocabulary_size)
-        for last in (self.gates, self.head):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        nn.init.zeros_(self.gates.weight)
+        nn.init.zeros_(self.gates.bias)
         with torch.no_grad():
             self.gates.bias[:rescored] = 1.0 / rescored
         torch.set_rng_state(torch_state)
@@ -141,7 +139,7 @@ class ClozeNetwork(nn.Module):
         x = torch.cat([self.embedding(around).flatten(1), sure], dim=1)
         x = F.dropout(F.relu(self.inward(x)), self.dropout, self.training)
         x = F.dropout(x + F.relu(self.inner(x)), self.dropout, self.training)
-        return self.head(x) + (self.gates(x)[:, None] @ evidence)[:, 0]
+        return (self.gates(x)[:, None] @ evidence)[:, 0]
 
 
 class ClozeModel:
@@ -215,7 +213,7 @@ def _fit(config: ClozeConfig, network: ClozeNetwork, evidence: Evidence, ids: np
     rows = torch.cat(
         [evidence.rows(ids, places[at : at + _ASKED_AT_ONCE]).half() for at in range(0, len(places), _ASKED_AT_ONCE)]
     )
-    around = _around(ids, places, config.reach, network.head.out_features)
+    around = _around(ids, places, config.reach, network.embedding.num_embeddings - 1)
     targets, count = torch.from_numpy(ids[places]), max(1, len(places) - len(places) // 10)
 
     def nats(chosen: Tensor | slice) -> Tensor:

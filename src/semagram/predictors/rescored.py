@@ -96,7 +96,7 @@ class Rescored:
         """The term of the j-th token behind (0: of w itself), for every order that reaches it."""
         trie, v, most = self.trie, self.vocabulary_size, self.orders[-1]
         m = told.shape[0]
-        there = (behind[:, :j] < v).all(axis=1)
+        there: np.ndarray = np.less(behind[:, :j], v).all(axis=1, keepdims=True)
         asked = w if j == 0 else np.minimum(behind[rows, j - 1], v - 1)
         # Contexts shorter than j do not hold w: their part is the same for all w and is worked out row by row.
         p, out = np.full(m, 1.0 / v), {}
@@ -128,7 +128,7 @@ class Rescored:
                 chain[alive] = chain[alive] * self._rest[1][node] + self._own[1][gram]
         for i, order in enumerate(self.orders):
             if order >= j:
-                told[:, i] += np.where(there[:, None], np.log(out[order].reshape(m, v)), 0.0)
+                told[:, i] += np.where(there, np.log(out[order].reshape(m, v)), 0.0)
 
     def _of_behind(self, behind: np.ndarray, stop: int, k: int) -> np.ndarray:
         """The node of the k tokens behind w that end before the one at index ``stop``."""
