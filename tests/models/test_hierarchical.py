@@ -35,7 +35,8 @@ from semagram.models import (
 )
 from semagram.models.hierarchical import Merge
 from semagram.models.hierarchical_compress import AttendBack, Compress, Convolve, Pyramid
-from semagram.models.hierarchical_level import LevelPositions, Line
+from semagram.models.hierarchical_level import LevelPositions
+from semagram.models.hierarchical_line import Line
 from semagram.models.hierarchical_losses import (
     AuxiliaryLoss,
     NextLatent,

@@ -18,7 +18,8 @@ from semagram.layouts.geometry import Geometry
 from semagram.mixers.phased import PhasedAttention, Turns
 from semagram.mixers.token_shift import TokenShiftState
 from semagram.models.hierarchical_compress import CompressorState
-from semagram.models.hierarchical_level import BlockState, LevelBlock, Line
+from semagram.models.hierarchical_level import BlockState, LevelBlock
+from semagram.models.hierarchical_line import Line
 from semagram.models.hierarchical_losses import Health, health
 from semagram.models.hierarchical_merge import MergeState, at_slots
 from semagram.models.hierarchical_recurrent import PhasedRecurrence

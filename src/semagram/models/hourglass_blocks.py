@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semagram.mixers.phased import PhasedAttention, RowRing, Turns
-from semagram.models.hierarchical_level import BlockState, LevelBlock, LevelPositions, Line
+from semagram.models.hierarchical_level import BlockState, LevelBlock, LevelPositions
+from semagram.models.hierarchical_line import Line
 
 if TYPE_CHECKING:
     from semagram.models.hourglass import Hourglass

@@ -18,7 +18,7 @@ from semagram.layouts import Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.mixers.phased import Turns
 from semagram.mixers.token_shift import TokenShiftState
-from semagram.models.hierarchical_level import Line
+from semagram.models.hierarchical_line import Line
 from semagram.models.hourglass_blocks import POSITIONS, Blocks, Moment, Places
 from semagram.models.hourglass_boundaries import Cut
 from semagram.models.stack import INNER_SCALE
