@@ -38,10 +38,10 @@ def test_tags_as_json_and_with_code_that_was_distilled(
     assert json.loads(capsys.readouterr().out)["leaves"] > 1
     assert main(["tags", book, "--labels", "morphemes", f"{out}:label", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["characters"] == 325 and set(told["labels"]) == {"morphemes", f"{out}:label"}
+    assert told["characters"] == 330 and set(told["labels"]) == {"morphemes", f"{out}:label"}
     morphemes = told["labels"]["morphemes"]
-    assert morphemes["counts"]["un-"] == 10 and sum(morphemes["counts"].values()) == 325
-    assert morphemes["peek_rate"] > 0 and not morphemes["causal"] and len(morphemes["tags"]) == 325
+    assert morphemes["counts"]["un-"] == 10 and sum(morphemes["counts"].values()) == 330
+    assert morphemes["peek_rate"] > 0 and not morphemes["causal"] and len(morphemes["tags"]) == 330
     assert told["labels"][f"{out}:label"]["peek_rate"] == 0.0
     assert main(["distil", "--text", book, "-o", out]) == 2 and "is there already" in capsys.readouterr().err
 
