@@ -328,7 +328,7 @@ def shown(rows: list[dict[str, Any]]) -> str:
     first = names[0]
     by = {(r["contestant"], r["seed"]): r for r in rows}
     lines = [
-        "| contestant | seeds | bits/char (text) | bits/char (conditional) | bits/char (paid) | to the first, % | p |"
+        "| contestant | seeds | bits/char (nll) | bits/char (conditional) | bits/char (with tags paid) | to the first, % | p |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for name in names:
