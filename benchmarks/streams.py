@@ -145,7 +145,7 @@ def gain_contestants(text: str) -> dict[str, Experiment]:
         experiment = with_axes(name, *own)
         found[name] = experiment
         if len(own) == 1 and name != "identity":
-            found |= {f"{name} {control}": e for control, e in controls(experiment).items() if control != "none"}
+            found |= {control: e for control, e in controls(experiment).items() if control != "none"}
     return found
 
 
@@ -328,7 +328,7 @@ def shown(rows: list[dict[str, Any]]) -> str:
     first = names[0]
     by = {(r["contestant"], r["seed"]): r for r in rows}
     lines = [
-        "| contestant | seeds | bits/char (text) | bits/char (conditional) | bits/char (paid) | to the first, % | p |"
+        "| contestant | seeds | bits/char (nll) | bits/char (conditional) | bits/char (with tags paid) | to the first, % | p |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for name in names:
@@ -382,7 +382,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a folder")
     parser.add_argument("--seconds", type=float, default=40.0, help="CPU seconds of training, each run")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", help="contestants (and the first); none: all")
+    parser.add_argument("--only", nargs="*", help="contestants (with their controls, and the first); none: all")
     parser.add_argument("--characters", type=int, help="read the first so many characters of the text")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -397,7 +397,7 @@ def main() -> None:
             unknown = [name for name in asked.only if name not in contestants]
             if unknown:
                 parser.error(f"there is no contestant {unknown[0]!r}; there are {', '.join(contestants)}")
-            contestants = {n: e for n, e in contestants.items() if n == first or n in asked.only}
+            contestants = {n: e for n, e in contestants.items() if n == first or n.split("~")[0] in asked.only}
         carry_out(contestants, text, asked)
     found = shown(rows_of(asked.out / "runs.jsonl"))
     (asked.out / "table.md").write_text(found + "\n", "utf-8")

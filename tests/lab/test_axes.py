@@ -118,7 +118,7 @@ def test_the_commands_say_what_the_axes_are(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().out.startswith("the ")
     assert main(["score", pattern, str(book)]) == 0
     assert "given-conditional" in capsys.readouterr().out
-    assert main(["generate", run, "--given", "pos=noun"]) == 1
+    assert main(["generate", run, "--given", "pos=noun"]) == 2
 
 
 def test_a_joint_score_pays_for_text_and_tags() -> None:

@@ -29,7 +29,8 @@ def pieces_of(tokenizer: Tokenizer) -> tuple[str, ...]:
 def tags_of(labeller: Labeller, pieces: Sequence[str], ids: np.ndarray) -> np.ndarray:
     """``(N,)`` int64: the tags of a row of ids; ids below 0 (nothing there) have no character. UNKNOWN before the
     first character."""
-    texts = [pieces[i] if i >= 0 else "" for i in ids.tolist()]
+    row: list[int] = ids.tolist()
+    texts = [pieces[i] if i >= 0 else "" for i in row]
     text = "".join(texts)
     if not text:
         return np.full(len(ids), UNKNOWN, dtype=np.int64)
