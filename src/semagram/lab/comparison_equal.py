@@ -125,8 +125,9 @@ def _costing(experiment: Experiment, work: float, text: ComparedText) -> Experim
 
 def _width(model: Any) -> int:
     for part in (model, getattr(model, "network", None)):
-        if isinstance(getattr(part, "width", None), int):
-            return part.width
+        width = getattr(part, "width", None)
+        if isinstance(width, int):
+            return width
     raise UserError(f"a {type(model).__name__} has no width that could be changed.")
 
 
