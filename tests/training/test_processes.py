@@ -154,7 +154,7 @@ def test_fabric_is_told_who_shares_the_work(settings, environment, kind, cluster
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(
-        "lightning_fabric.plugins.environments.slurm.SLURMEnvironment._validate_srun_used", lambda: None
+        "lightning_fabric.plugins.environments.slurm.SLURMEnvironment._validate_srun_used", lambda self: None
     )
     settings = Training(batch=24, device="cpu", **settings)
     processes = processes_of(settings)
@@ -163,8 +163,7 @@ def test_fabric_is_told_who_shares_the_work(settings, environment, kind, cluster
     if cluster is not None:
         assert type(strategy.cluster_environment).__name__ == cluster
         assert strategy.num_processes == processes.here and strategy.num_nodes == processes.nodes
-        starts = type(strategy.launcher).__name__ if strategy.launcher is not None else None
-        assert starts == ("_SubprocessScriptLauncher" if cluster == "LightningEnvironment" else None)
+        assert strategy.cluster_environment.creates_processes_externally == (processes.started_by != "semagram")
 
 
 @pytest.mark.parametrize(
