@@ -118,7 +118,7 @@ def test_equal_sizes(pair):
     sizes = [size_of(c.experiment, TEXT) for c in (first, second)]
     assert first == wide and second.experiment.model.depth == 2 and abs(sizes[0] - sizes[1]) < 0.1 * sizes[0]
     narrow = replace(two, experiment=replace(two.experiment, model=Transformer(width=16, depth=1, mixer=Convolution())))
-    large = replace(one, experiment=replace(one.experiment, model=Transformer(width=512, depth=12)))
+    large = replace(one, experiment=replace(one.experiment, model=Transformer(width=256, depth=8)))
     with pytest.raises(UserError, match=r"cannot be given .* parameters by its width"):
         equalised([large, narrow], "parameters", Budget(4.0, "steps"), TEXT)
 

@@ -45,7 +45,7 @@ def together(tmp_path_factory) -> Path:
         said = (out / f"said{rank}").open("w")
         ranked = {**shared, "RANK": rank, "LOCAL_RANK": rank}
         children.append(subprocess.Popen(command, env=ranked, stdout=said, stderr=subprocess.STDOUT))
-    codes = [child.wait(timeout=900) for child in children]
+    codes = [child.wait(timeout=300) for child in children]
     assert codes == [0, 0], (out / f"said{codes.index(max(codes, key=abs))}").read_text()
     return out
 
@@ -154,7 +154,7 @@ def test_fabric_is_told_who_shares_the_work(settings, environment, kind, cluster
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(
-        "lightning_fabric.plugins.environments.slurm.SLURMEnvironment._validate_srun_used", lambda: None
+        "lightning_fabric.plugins.environments.slurm.SLURMEnvironment._validate_srun_used", lambda self: None
     )
     settings = Training(batch=24, device="cpu", **settings)
     processes = processes_of(settings)
@@ -163,8 +163,7 @@ def test_fabric_is_told_who_shares_the_work(settings, environment, kind, cluster
     if cluster is not None:
         assert type(strategy.cluster_environment).__name__ == cluster
         assert strategy.num_processes == processes.here and strategy.num_nodes == processes.nodes
-        starts = type(strategy.launcher).__name__ if strategy.launcher is not None else None
-        assert starts == ("_SubprocessScriptLauncher" if cluster == "LightningEnvironment" else None)
+        assert strategy.cluster_environment.creates_processes_externally == (processes.started_by != "semagram")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ def test_what_one_process_cannot_share_is_refused(settings, said):
 def test_where_it_is_trained_is_saved_and_changes_no_run(tmp_path):
     e = experiment(steps=4)
     there = replace(e, training=replace(e.training, strategy=Sharded(reshard=False), devices=2, nodes=1))
-    assert from_json(to_json(there), Experiment) == there
+    assert from_json(Experiment, to_json(there)) == there
     result = train(replace(e, training=replace(e.training, recompute=True)), words(), tmp_path / "a")
     assert train(e, words(), tmp_path / "a", resume=True).step == result.step
     assert sha256(train(e, words(), tmp_path / "b").run / "model.safetensors") == sha256(

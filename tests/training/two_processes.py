@@ -13,16 +13,18 @@ from semagram.training.optimisers import AdamW, Muon
 from semagram.training.strategies import Replicated, Sharded
 from training.tiny_runs import At, experiment, page_experiment, words
 
+# Without dropout, whose numbers are each process's own; scored once, since scores are tested elsewhere.
+ONCE = {"dropout": 0.0, "evaluate_every": 1.0}
 RUNS = {
-    "replicated": experiment(steps=50, dropout=0.0, optimiser=AdamW(rate=1e-2), strategy=Replicated()),
-    "sharded": experiment(steps=50, dropout=0.0, optimiser=AdamW(rate=1e-2), strategy=Sharded()),
-    "muon": experiment(steps=6, dropout=0.0, optimiser=Muon(), strategy=Sharded(reshard=False), recompute=True),
-    "page": page_experiment(steps=6, dropout=0.0, optimiser=Muon(weight_decay=0.1), accumulate=2, strategy=Sharded()),
+    "replicated": experiment(steps=50, optimiser=AdamW(rate=1e-2), strategy=Replicated(), **ONCE),
+    "sharded": experiment(steps=50, optimiser=AdamW(rate=1e-2), strategy=Sharded(), **ONCE),
+    "muon": experiment(steps=6, optimiser=Muon(), strategy=Sharded(reshard=False), recompute=True, **ONCE),
+    "page": page_experiment(steps=6, optimiser=Muon(weight_decay=0.1), accumulate=2, strategy=Sharded(), **ONCE),
 }
 RECIPE = """
 from semagram.training.strategies import Sharded
 from training.tiny_runs import experiment
-EXPERIMENT = experiment(steps=4, strategy=Sharded(), devices=2)
+EXPERIMENT = experiment(steps=4, evaluate_every=1.0, strategy=Sharded(), devices=2)
 """
 
 

@@ -70,15 +70,15 @@ def resized(experiment: Experiment, wanted: int, text: ComparedText) -> Experime
     """The same with the width that comes nearest to ``wanted`` parameters; ``UserError`` if none is near."""
     before = _width(experiment.model)
     best, least = experiment, abs(size_of(experiment, text) - wanted)
-    for width in range(8, 513, 8):
+    for width in range(8, 513, 8) if least else ():
         try:
             candidate = replace(experiment, model=_widened(experiment.model, before, width))
-            off = abs(size_of(candidate, text) - wanted)
+            size = size_of(candidate, text)
         except (UserError, ValueError):
             continue  # heads do not divide this width
-        if off < least:
-            best, least = candidate, off
-        if size_of(candidate, text) > 2 * wanted:
+        if abs(size - wanted) < least:
+            best, least = candidate, abs(size - wanted)
+        if size > 2 * wanted:
             break
     if least > CLOSE * wanted:
         raise UserError(
@@ -116,8 +116,9 @@ def _costing(experiment: Experiment, work: float, text: ComparedText) -> Experim
 
 def _width(model: Any) -> int:
     for part in (model, getattr(model, "network", None)):
-        if isinstance(getattr(part, "width", None), int):
-            return part.width
+        width = getattr(part, "width", None)
+        if isinstance(width, int):
+            return width
     raise UserError(f"a {type(model).__name__} has no width that could be changed.")
 
 

@@ -8,6 +8,7 @@ slice. A try is a run like any other: it lies in a folder of its own and is not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def tuned(
         scores.append(found)
         verdict = "failed" if found is None else f"{found:.4f} bits/char"
         say(f"{contestant.name}, try {number + 1} of {trials} ({words}): {verdict}")
-    best = min(range(len(tries)), key=lambda i: float("inf") if scores[i] is None else scores[i])
+    best = min(range(len(tries)), key=[math.inf if score is None else score for score in scores].__getitem__)
     return Tuned(tries[best][1], tries[best][0], tuple(scores))
 
 

@@ -55,7 +55,7 @@ def _strategy(settings: Training, count: int) -> Any:
     if isinstance(settings.strategy, Sharded):
         if count == 1:
             raise UserError("training.strategy Sharded shares a network among processes, but there is one only.")
-        from lightning_fabric.strategies import ModelParallelStrategy
+        from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
         from semagram.training.sharded import shard
 
@@ -69,19 +69,21 @@ def _strategy(settings: Training, count: int) -> Any:
         if settings.strategy != Replicated():
             raise UserError(f"training.strategy {settings.strategy} is for several processes, but there is one only.")
         return "auto"
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     return DDPStrategy(find_unused_parameters=settings.strategy.unreached)
 
 
 def _environment(processes: Processes) -> Any:
     """Fabric's word for who started the processes."""
-    from lightning_fabric.plugins import environments
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     kinds = {
-        "torchrun": environments.TorchElasticEnvironment,
-        "slurm": environments.SLURMEnvironment,
-        "semagram": environments.LightningEnvironment,
+        "torchrun": TorchElasticEnvironment,
+        "slurm": SLURMEnvironment,
+        "semagram": LightningEnvironment,
     }
     return kinds[processes.started_by]()
 
