@@ -119,8 +119,8 @@ class _CausalRows(torch.autograd.Function):
             here = qkv[:, rows]
             dy = dout[rows]
             share = torch.linalg.vecdot(dy, out[rows]).transpose(1, 2).reshape(-1, n, 1)
-            flat = [t.flatten(0, 1) for t in (*here, dy.transpose(1, 2), sums[rows].unsqueeze(-1))]
-            found = [g.view(here.shape[1:]) for g in _gradients(*flat, share, ctx.scale)]
+            q, k, v, dy, total = (t.flatten(0, 1) for t in (*here, dy.transpose(1, 2), sums[rows].unsqueeze(-1)))
+            found = [g.view(here.shape[1:]) for g in _gradients(q, k, v, dy, total, share, ctx.scale)]
             for part in range(2):
                 g = found[part]
                 if inverse is not None:
