@@ -96,7 +96,7 @@ class Rescored:
         """The term of the j-th token behind (0: of w itself), for every order that reaches it."""
         trie, v, most = self.trie, self.vocabulary_size, self.orders[-1]
         m = told.shape[0]
-        there: np.ndarray = np.less(behind[:, :j], v).all(axis=1, keepdims=True)
+        there = np.asarray(np.less(behind[:, :j], v).all(axis=1, keepdims=True))
         asked = w if j == 0 else np.minimum(behind[rows, j - 1], v - 1)
         # Contexts shorter than j do not hold w: their part is the same for all w and is worked out row by row.
         p, out = np.full(m, 1.0 / v), {}
