@@ -219,10 +219,9 @@ class Run:
 
     def _health(self) -> dict[int, Any]:
         """How alike the elements of each level are, of a network with auxiliary losses, which collapse could win."""
-        if not getattr(self.network, "watched", False):
-            return {}
         network: Any = self.network
-        return network.health(*self._step.example(self.progress.step))
+        watched = getattr(network, "watched", False)
+        return network.health(*self._step.example(self.progress.step)) if watched else {}
 
     def save(self) -> None:
         """Write ``last.safetensors``."""
