@@ -327,10 +327,8 @@ def shown(rows: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(r["contestant"] for r in rows))
     first = names[0]
     by = {(r["contestant"], r["seed"]): r for r in rows}
-    lines = [
-        "| contestant | seeds | bits/char (nll) | bits/char (conditional) | bits/char (with tags paid) | to the first, % | p |"
-    ]
-    lines.append("|---|---|---|---|---|---|---|")
+    titles = ("contestant", "seeds", "bits/char (nll)", "bits/char (conditional)", "bits/char (tags paid)")
+    lines = ["| " + " | ".join((*titles, "to the first, %", "p")) + " |", "|" + "---|" * 7]
     for name in names:
         mine = [r for r in rows if r["contestant"] == name]
         kind = mine[0]["kind"]

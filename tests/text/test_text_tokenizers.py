@@ -290,7 +290,7 @@ def test_two_merges_that_spell_the_same_token_are_one_token() -> None:
     [
         (
             {"kind": "byte"},
-            r'"byte" is no kind of tokenizer; allowed: characters, bytes, bpe, pretrained. Did you mean "bytes"\?',
+            r'"byte" is no kind of tokenizer; allowed: characters, bytes, bpe, pretrained, interleaved',
         ),
         ({}, "it holds nothing"),
         ({"kind": "bytes", "more": 1}, "it holds kind, more"),
