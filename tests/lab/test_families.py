@@ -159,8 +159,6 @@ def test_the_best_try_goes_on(tmp_path, monkeypatch):
         words = f"order {contestant.config.order}"
         score = dev[words]
         judged = None if score is None else types.SimpleNamespace(nll=score, nll_upper_bound=None, pseudo_nll=None)
-            None if dev[words] is None else types.SimpleNamespace(nll=dev[words], nll_upper_bound=None, pseudo_nll=None)
-        )
         return types.SimpleNamespace(failed=None if judged else "broke", judged=judged)
 
     monkeypatch.setattr(comparison_tuning, "run", told)

@@ -134,7 +134,7 @@ def test_who_started_whom_is_read_from_the_environment(settings, environment, fo
         ({"devices": 4}, TORCHRUN, "training.devices is 4, but torchrun started 2 processes on each machine"),
         ({"nodes": 1}, SRUN, "training.nodes is 1, but slurm started 2 machines"),
         ({}, {**SRUN, "SLURM_STEP_NUM_TASKS": "5"}, "5 tasks on 2 machines"),
-        ({}, {k: v for k, v in SRUN.items() if k != "SLURM_NTASKS_PER_NODE"}, "each machine, --ntasks-per-node=4"),
+        ({}, {k: v for k, v in SRUN.items() if k != "SLURM_NTASKS_PER_NODE"}, "each machine: --ntasks-per-node 4"),
         ({}, {**TORCHRUN, "WORLD_SIZE": "5"}, "torchrun started 5 processes, 2 of them here"),
     ],
 )
