@@ -157,7 +157,8 @@ def test_the_best_try_goes_on(tmp_path, monkeypatch):
 
     def told(contestant, seed, budget, text, folder, **options):
         words = f"order {contestant.config.order}"
-        judged = None if dev[words] is None else types.SimpleNamespace(nll=dev[words], nll_upper_bound=None)
+        score = dev[words]
+        judged = None if score is None else types.SimpleNamespace(nll=score, nll_upper_bound=None, pseudo_nll=None)
         return types.SimpleNamespace(failed=None if judged else "broke", judged=judged)
 
     monkeypatch.setattr(comparison_tuning, "run", told)

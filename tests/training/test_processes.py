@@ -107,6 +107,7 @@ def test_one_process_speaks_and_the_others_are_silent(together):
 
 TORCHRUN = {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6", "RANK": "3", "LOCAL_RANK": "1"}
 SRUN = {"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "8"}
+SRUN["SLURM_NTASKS_PER_NODE"] = "4"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,7 @@ def test_who_started_whom_is_read_from_the_environment(settings, environment, fo
         ({"devices": 4}, TORCHRUN, "training.devices is 4, but torchrun started 2 processes on each machine"),
         ({"nodes": 1}, SRUN, "training.nodes is 1, but slurm started 2 machines"),
         ({}, {**SRUN, "SLURM_STEP_NUM_TASKS": "5"}, "5 tasks on 2 machines"),
+        ({}, {k: v for k, v in SRUN.items() if k != "SLURM_NTASKS_PER_NODE"}, "each machine: --ntasks-per-node 4"),
         ({}, {**TORCHRUN, "WORLD_SIZE": "5"}, "torchrun started 5 processes, 2 of them here"),
     ],
 )
@@ -154,7 +156,7 @@ def test_fabric_is_told_who_shares_the_work(settings, environment, kind, cluster
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(
-        "lightning_fabric.plugins.environments.slurm.SLURMEnvironment._validate_srun_used", lambda self: None
+        "lightning_fabric.plugins.environments.slurm.SLURMEnvironment._validate_srun_used", lambda *_: None
     )
     settings = Training(batch=24, device="cpu", **settings)
     processes = processes_of(settings)

@@ -72,4 +72,8 @@ def _slurm(environment: Mapping[str, str]) -> Processes | None:
     nodes = int(environment.get("SLURM_STEP_NUM_NODES", "1"))
     if every % nodes:
         raise UserError(f"srun started {every} tasks on {nodes} machines: give every machine as many.")
+    if "SLURM_NTASKS_PER_NODE" not in environment:
+        raise UserError(
+            f"srun started {every} tasks; say how many on each machine: --ntasks-per-node {every // nodes}."
+        )
     return Processes(every // nodes, nodes, "slurm", environment.get("SLURM_PROCID", "0") == "0")
