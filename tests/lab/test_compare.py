@@ -320,7 +320,7 @@ def test_equal_operations(recipe, text, tmp_path):
     assert 1.5 < cost["two"] / cost["one"] < 3 and tokens["one"] == 4 * 4 * 16
     assert abs(tokens["two"] * cost["two"] / (tokens["one"] * cost["one"]) - 1) < 0.5  # whole steps of 64 tokens
     assert "--equal" in found.command
-    with pytest.raises(UserError, match="steps or tokens"):
+    with pytest.raises(UserError, match="tokens or steps"):
         compare(one, two, seeds=1, out=tmp_path / "other", budget="3s", equal="flops")
 
 

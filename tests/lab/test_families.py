@@ -19,6 +19,7 @@ from semagram.lab.compare import compare
 from semagram.lab.comparison_contestants import Counting, FromMembers, find
 from semagram.lab.comparison_equal import equalised, experiments_of, size_of
 from semagram.lab.comparison_judged import ComparedText
+from semagram.lab.comparison_operations import flops_a_token
 from semagram.lab.comparison_run import run
 from semagram.lab.comparison_tuning import dev_text, tuned, variants
 from semagram.lab.families import families
@@ -27,7 +28,6 @@ from semagram.lab.tasks import OnALine, Recall, attempt
 from semagram.mixers import Convolution
 from semagram.models import Transformer
 from semagram.training.budget import Budget
-from semagram.training.utilisation import forward_flops
 
 TEXT = ComparedText(
     ("text",), "Call me Ishmael. Some years ago, never mind how long, I went to sea; 0123456789!\n" * 60, 0.1
@@ -97,10 +97,7 @@ def test_equal_arithmetic_and_equal_tokens(pair):
     assert budget is None and ngram == Counting()
     tokens = [c.experiment.training.budget.amount for c in (one, two)]
     assert tokens[0] == 40 * 4 * 16 and one.experiment.training.budget.unit == "tokens"
-    each = []
-    for experiment in (one.experiment, two.experiment):
-        network = experiment.model.build(TEXT.characters.vocabulary_size, experiment.layout, CAUSAL)
-        each.append(forward_flops(network, attempt.Geometry.of(experiment.layout.positions(), CAUSAL)))
+    each = [flops_a_token(c.experiment, TEXT) for c in (one, two)]
     assert tokens[0] * each[0] == pytest.approx(tokens[1] * each[1], rel=1e-3) and each[1] > 1.5 * each[0]
     same, budget = equalised(pair, "tokens", Budget(40.0, "steps"), TEXT)
     assert same == pair and budget == Budget(2560.0, "tokens")

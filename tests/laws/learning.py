@@ -9,8 +9,10 @@ off for all tokens of a tiny vocabulary may rest, a head or a part of a stacked 
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +21,7 @@ import torch
 from laws.broken import require
 from laws.cases import Case
 from laws.no_peeking import hearing_is_possible
+from semagram.feedforward.twice import twice_differentiable
 from semagram.layouts import Visibility
 from semagram.objectives import PrefixLM, weighted_nats
 
@@ -108,7 +111,11 @@ def check(network: Any, case: Case, optimisers: Optimisers = plain, steps: int =
         generator = torch.Generator().manual_seed(0)
         for step in range(steps):
             ids = case.ids(seed=step, batch=48)
-            trained(network, case, objective, ids, generator).backward()
+            # An optimiser that differentiates gradients (AdaHessian) wants their graph, of forms that have one.
+            curved = any(getattr(getattr(s, "made", None), "second_order", False) for s in steppers)
+            with twice_differentiable() if curved else nullcontext(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Using backward\\(\\) with create_graph=True")
+                trained(network, case, objective, ids, generator).backward(create_graph=curved)
             for stepper in steppers:
                 stepper.step()
                 stepper.zero_grad()

@@ -42,9 +42,9 @@ def together(tmp_path_factory) -> Path:
     command = [sys.executable, str(HERE / "two_processes.py"), str(out)]
     children = []
     for rank in "01":
-        said = (out / f"said{rank}").open("w")
         ranked = {**shared, "RANK": rank, "LOCAL_RANK": rank}
-        children.append(subprocess.Popen(command, env=ranked, stdout=said, stderr=subprocess.STDOUT))
+        with (out / f"said{rank}").open("w") as said:
+            children.append(subprocess.Popen(command, env=ranked, stdout=said, stderr=subprocess.STDOUT))
     codes = [child.wait(timeout=300) for child in children]
     assert codes == [0, 0], (out / f"said{codes.index(max(codes, key=abs))}").read_text()
     return out
@@ -107,7 +107,7 @@ def test_one_process_speaks_and_the_others_are_silent(together):
 
 TORCHRUN = {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6", "RANK": "3", "LOCAL_RANK": "1"}
 SRUN = {"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "8"}
-SRUN["SLURM_NTASKS_PER_NODE"] = "4"
+SRUN |= {"SLURM_NTASKS_PER_NODE": "4", "SLURM_NODEID": "0", "SLURM_LOCALID": "0"}
 
 
 @pytest.mark.parametrize(

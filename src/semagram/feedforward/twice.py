@@ -15,7 +15,9 @@ _ASKED: ContextVar[bool] = ContextVar("twice", default=False)
 
 def asked() -> bool:
     """Whether the forward pass that runs now will be differentiated twice."""
-    return _ASKED.get()
+    import torch
+
+    return not torch.compiler.is_compiling() and _ASKED.get()  # a context variable cannot be traced
 
 
 @contextmanager

@@ -56,7 +56,8 @@ class SemagramForCausalLM(PreTrainedModel, GenerationMixin):
         self.begin = config.vocab_size - 1
         self.capacity = experiment.layout.count
         with torch.device("cpu"):  # never on "meta": tables are computed here
-            self.network: Any = experiment.model.build(self.begin, experiment.layout, Visibility.CAUSAL)
+            model: Any = experiment.model
+            self.network: Any = model.build(self.begin, experiment.layout, Visibility.CAUSAL)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from semagram.config import fingerprint
+from semagram.config import fingerprint, to_json
 from semagram.errors import UserError, nearest
 from semagram.layouts import Axis, Crossed, Streams, Sum
 from semagram.models.bundle import Bundle
@@ -27,7 +27,7 @@ from semagram.text.interleaved import InterleavedTokenizer
 from semagram.text.tokenizer import Tokenizer
 from semagram.trained import TrainedModel
 from semagram.training import checkpoint as checkpoints
-from semagram.training.records import RunFolder
+from semagram.training.records import RunFolder, decisive
 from semagram.training.state import Progress
 from semagram.training.tokenised import TokenisedText
 from semagram.verbs.write_text import write_text
@@ -184,7 +184,9 @@ def go_on(model: TrainedModel, text: str, folder: Path) -> TokenisedText:
     tokenised = TokenisedText.of(text, model.tokenizer, experiment.training.held_out)
     run = RunFolder(folder, experiment, resume=False)
     run.begin(experiment, model.tokenizer, "cpu")
-    identity = checkpoints.Identity(fingerprint(experiment), model.tokenizer.fingerprint, tokenised.fingerprint)
+    identity = checkpoints.Identity(
+        fingerprint(decisive(to_json(experiment))), model.tokenizer.fingerprint, tokenised.fingerprint
+    )
     stepper = experiment.training.optimiser.build(model.network)
     state = checkpoints.Checkpoint(Progress(), identity, checkpoints.weights_of(model.network), stepper.state())
     run.last.parent.mkdir(parents=True, exist_ok=True)

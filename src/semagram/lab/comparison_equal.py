@@ -20,6 +20,8 @@ from semagram.experiment import Experiment
 from semagram.lab.comparison_contestants import Contestant, FromMembers, FromRecipe
 from semagram.lab.comparison_judged import ComparedText
 from semagram.lab.comparison_operations import flops_a_token
+from semagram.models.tagged import network_of
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.text import Characters
 from semagram.training.budget import Budget
 
@@ -106,7 +108,9 @@ def tokens_of(budget: Budget, experiment: Experiment, equal: Equal) -> float:
 def _built(experiment: Experiment, text: ComparedText) -> Any:
     plain = isinstance(experiment.tokenizer, Characters)
     tokenizer = text.characters if plain else experiment.tokenizer.train(text.training)
-    return experiment.model.build(tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
+    if isinstance(experiment.model, BoostedTrees):
+        raise UserError(f"{experiment.name} grows trees, which have no number of parameters to make equal.")
+    return network_of(experiment.model, tokenizer.vocabulary_size, experiment.layout, experiment.objective.visibility)
 
 
 def _costing(experiment: Experiment, work: float, text: ComparedText) -> Experiment:

@@ -12,6 +12,7 @@ from semagram.errors import UserError
 from semagram.experiment import Experiment
 from semagram.lab.comparison_judged import ComparedText
 from semagram.models.summary import summary
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.training.tokenised import TokenisedText
 
 CANVASES = 8
@@ -25,6 +26,8 @@ def flops_a_token(experiment: Experiment, text: ComparedText) -> float:
     rows = min(CANVASES, len(tokens.train) // layout.count)
     if not rows:
         raise UserError(f"the training text is shorter than a canvas of {experiment.name}, {layout.count} tokens.")
+    if isinstance(experiment.model, BoostedTrees):
+        raise UserError(f"the operations of {experiment.name} cannot be counted: it grows trees.")
     network = experiment.model.build(tokens.tokenizer.vocabulary_size, layout, experiment.objective.visibility)
     ids = torch.from_numpy(tokens.train[: rows * layout.count].astype("int64")).view(rows, layout.count)
     try:

@@ -130,10 +130,10 @@ def run(
 
 
 def _settled(experiment: Experiment, seed: int, budget: Budget | None, text: ComparedText) -> Experiment:
-    training = replace(experiment.training, held_out=text.held_out_share)
-    if budget is not None:
-        # 30 and 30.0 are one budget, but two in JSON.
-        training = replace(training, budget=Budget(float(budget.amount), budget.unit))
+    wanted = budget or experiment.training.budget
+    # 30 and 30.0 are one budget, but two in JSON.
+    wanted = Budget(float(wanted.amount), wanted.unit)
+    training = replace(experiment.training, held_out=text.held_out_share, budget=wanted)
     return replace(experiment, seed=seed, text=text.sources, training=training)
 
 

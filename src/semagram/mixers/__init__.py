@@ -1,9 +1,10 @@
 """HOW positions exchange information: modules from (b, n, d) to (b, n, d) that see no more than allowed."""
 
 from semagram.mixers.alike import Alike
-from semagram.mixers.attention import Attention, Bias
+from semagram.mixers.attention import Attention
 from semagram.mixers.attention_parts.adaptive_span import AdaptiveSpan
 from semagram.mixers.attention_parts.alibi import ALiBi
+from semagram.mixers.attention_parts.biases import Bias
 from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
 from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
 from semagram.mixers.attention_parts.forgetting import Forgetting

@@ -22,11 +22,8 @@ from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.attention_parts import kernel
-from semagram.mixers.attention_parts.adaptive_span import AdaptiveSpan
-from semagram.mixers.attention_parts.alibi import ALiBi
-from semagram.mixers.attention_parts.bucketed_bias import BucketedBias
+from semagram.mixers.attention_parts.biases import Bias
 from semagram.mixers.attention_parts.causal_rows import causal_rows, fits
-from semagram.mixers.attention_parts.dynamic_bias import DynamicBias
 from semagram.mixers.attention_parts.forgetting import Forgetting
 from semagram.mixers.attention_parts.gains import QueryKeyGains
 from semagram.mixers.attention_parts.open_scores import OpenScores, Projected
@@ -36,13 +33,10 @@ from semagram.mixers.attention_parts.single_slot import single_slot
 from semagram.mixers.attention_parts.sinks import Sink
 from semagram.mixers.attention_parts.state import KeyValueState, WindowState
 from semagram.mixers.attention_parts.talking import TalkingHeads
-from semagram.mixers.attention_parts.untied_bias import UntiedBias
 from semagram.mixers.attention_parts.value_residual import ValueResidual
 from semagram.mixers.attention_parts.weights import Softmax, Weights
 from semagram.mixers.rotary import NoPositions, Rotary, head_tables, rotate_first
 from semagram.mixers.single import Single
-
-Bias = ALiBi | BucketedBias | DynamicBias | UntiedBias | AdaptiveSpan
 
 
 @dataclass(frozen=True)

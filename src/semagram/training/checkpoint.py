@@ -37,6 +37,15 @@ class Identity:
     tokenizer: str
     text: str
 
+    def refuse_another(self, found: Identity, path: Path) -> None:
+        """``UserError`` that names in what ``found``, of the checkpoint at ``path``, differs."""
+        for what in ("experiment", "tokenizer", "text"):
+            if getattr(found, what) != getattr(self, what):
+                raise UserError(
+                    f"{path} was made with another {what}: resume it with the one it was begun with, "
+                    f"or use another --out."
+                )
+
 
 @dataclass(frozen=True)
 class Checkpoint:

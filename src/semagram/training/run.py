@@ -17,24 +17,20 @@ from torch import nn
 from semagram.config import fingerprint, to_json
 from semagram.errors import UserError
 from semagram.experiment import Experiment
-from semagram.layouts.geometry import Geometry
 from semagram.models.hybrid import HybridNetwork
-from semagram.models.tagged import network_of
 from semagram.predictors.hybrid import Informed
 from semagram.predictors.labelled import labelled
 from semagram.training import checkpoint as checkpoints
-from semagram.training.batches import Batches
 from semagram.training.checkpoint import Checkpoint, Identity
 from semagram.training.evaluate import Evaluate
 from semagram.training.growth import Growing, carried_state
-from semagram.training.guises import Guises
 from semagram.training.loggers import Logger, LoggerName, open_logger
+from semagram.training.making import made
 from semagram.training.prior import PRIOR, Prior, save_experts
 from semagram.training.progress import Moment, Watcher
 from semagram.training.records import Logs, RunFolder, decisive
-from semagram.training.start import begin_from
 from semagram.training.state import Progress, Result
-from semagram.training.step import Diverged, TrainingStep
+from semagram.training.step import Diverged
 from semagram.training.tags import TagSheet
 from semagram.training.tokenised import TokenisedText
 from semagram.training.utilisation import Utilisation
@@ -75,31 +71,8 @@ class Run:
         self._logs: Logs | None = None
         self._loggers: list[Logger] = []
 
-        batches = Batches(text.train, layout.count, settings.batch, experiment.seed)
-        torch.manual_seed(experiment.seed)
-        v, visibility = text.tokenizer.vocabulary_size, experiment.objective.visibility
-        network = network_of(experiment.model, v, layout, visibility)
-        if settings.start is not None:
-            begin_from(settings.start, network, text.tokenizer, watch.notice)
-        geometry = Geometry.of(layout.positions(), visibility).to(fabric.device)
-        half = geometry.narrow(0, layout.count // 2) if settings.halved else None
-        self._guises = Guises(network, settings, fabric)
-        self._step = TrainingStep(
-            fabric=fabric,
-            network=self._guises.faster,
-            objective=experiment.objective,
-            geometry=geometry,
-            half_geometry=half,
-            batches=batches,
-            stepper=settings.optimiser.build(network),
-            mask_id=v,
-            seed=experiment.seed,
-            accumulate=settings.accumulate,
-            clip=settings.clip,
-            generator=torch.Generator(),
-            beside_text=sheet if prior is None else prior.cross_fitted,
-        )
-        self._growing = Growing(network, settings.grow, fabric.world_size)
+        self._guises, self._step = made(experiment, text, fabric, watch, prior, sheet)
+        self._growing = Growing(self._guises.trained, settings.grow, fabric.world_size)
         self.network = self._guises.plain
         self._shape(0)
         self._prior = prior
@@ -108,7 +81,10 @@ class Run:
         if prior is not None:
             assert isinstance(self.network, HybridNetwork)
             self._whole = Informed(self.network, prior.experts)
-        self._use = None if settings.peak_tflops is None else Utilisation(settings, self._whole, geometry, half, fabric)
+        self._use: Utilisation | None = None
+        if settings.peak_tflops is not None:
+            step = self._step
+            self._use = Utilisation(settings, self._whole, step.geometry, step.half_geometry, fabric)
 
     def open(self, loggers: Sequence[LoggerName | Logger]) -> None:
         """Restore the last checkpoint, if there is one, and begin to write."""
@@ -162,7 +138,7 @@ class Run:
     def count(self, loss: float, factor: float, seconds: float, cpu_seconds: float) -> None:
         """The step is done: count it, log it."""
         p = self.progress
-        halved = self._use is not None and self._halved()
+        halved = self.experiment.training.halves(p.step, p.total_steps)
         p.step += 1
         p.tokens += self.tokens_a_step
         p.seconds += seconds
@@ -279,12 +255,7 @@ class Run:
 
     def _restore(self) -> None:
         found = checkpoints.read(self._folder.last)
-        for what in ("experiment", "tokenizer", "text"):
-            if getattr(found.identity, what) != getattr(self._identity, what):
-                raise UserError(
-                    f"{self._folder.last} was made with another {what}: resume it with the one it was begun with, "
-                    f"or use another --out."
-                )
+        self._identity.refuse_another(found.identity, self._folder.last)
         self._shape(found.progress.stage)
         checkpoints.load_weights(self.network, found.weights)
         self._guises.hand_out()

@@ -24,6 +24,7 @@ from semagram.layouts import Sequence, Visibility
 from semagram.layouts.geometry import Geometry
 from semagram.models import Hybrid
 from semagram.objectives.next_token import shifted
+from semagram.predictors.boosted_trees import BoostedTrees
 from semagram.predictors.count_sheets import Counted
 from semagram.predictors.experts import Experts
 from semagram.predictors.hybrid import Informed
@@ -74,6 +75,8 @@ def _trained(experiment: Experiment, task: Task, cpu_seconds: float, seed: int) 
         raise UserError(f"{experiment.name} is trained for OTHERS visibility, which gives no likelihood of an answer.")
     learning = torch.Generator().manual_seed(2 * seed)
     seed_network(seed)
+    if isinstance(experiment.model, BoostedTrees):
+        raise UserError(f"{experiment.name} grows trees; name the contestant trees, which is fitted.")
     network: Any = experiment.model.build(task.vocabulary_size, Sequence(task.length), visibility)
     stepped = network
     if isinstance(experiment.model, Hybrid):

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from semagram.feedforward import twice
 from semagram.feedforward.norms import EPSILON, inverse_rms, normalise
 from semagram.layouts.geometry import Geometry
 from semagram.mixers.rotary import rotate
@@ -54,6 +55,7 @@ def fits(x: Tensor, geometry: Geometry) -> bool:
         and x.numel() > 0
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
+        and not twice.asked()
     )
 
 
