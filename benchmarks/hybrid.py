@@ -80,7 +80,7 @@ first = semagram.load(folders[0])
 held_out = split(load_text((source,)).text, 1 - first.experiment.training.held_out)[1]
 score = semagram.ensemble(*folders).score(held_out) if len(folders) > 1 else first.score(held_out)
 ways = three_ways(first, held_out, 0.0)
-print(json.dumps({"ensemble_nats": score.total_nats / len(held_out), "ngram_bits": ways and ways.ngram}))
+print(json.dumps({"ensemble_nats": score.total_nats / len(held_out), "ngram_bits": ways and ways.counted}))
 """
 
 
