@@ -86,10 +86,10 @@ def test_attention_takes_it_and_nothing_else_changes(config: Attention, monkeypa
     monkeypatch.setattr(
         "semagram.mixers.attention.causal_rows", lambda *given: taken.append(1) or rows.causal_rows(*given)
     )
-    with_it, again = attention(config, 128), attention(config, 128)
+    with_it, again = attention(config, 256), attention(config, 256)
     assert len(taken) == 2
-    monkeypatch.setattr(rows, "SHORTEST", 129)
-    without = attention(config, 128)
+    monkeypatch.setattr(rows, "SHORTEST", 257)
+    without = attention(config, 256)
     assert len(taken) == 2
     assert torch.equal(with_it[0], without[0])
     assert torch.equal(with_it[1], again[1])
@@ -113,20 +113,20 @@ def test_attention_takes_it_and_nothing_else_changes(config: Attention, monkeypa
 def test_what_it_is_not_written_for_goes_the_plain_way(config: Attention, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is silently left out."""
     monkeypatch.setattr("semagram.mixers.attention.causal_rows", lambda *given: pytest.fail("taken"))
-    attention(config, 128)
+    attention(config, 256)
 
 
 def test_other_types_padding_and_transforms_go_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Float64, padding, full sight, no gradient, ``torch.func``."""
     monkeypatch.setattr("semagram.mixers.attention.causal_rows", lambda *given: pytest.fail("taken"))
-    line = Geometry.of(Sequence(128).positions(), Visibility.CAUSAL)
+    line = Geometry.of(Sequence(256).positions(), Visibility.CAUSAL)
     mixer = Attention(sharpness=None).build(16)
-    x = torch.randn(2, 128, 16)
+    x = torch.randn(2, 256, 16)
     with torch.no_grad():
         plain = mixer(x, line)
-    keep = torch.ones(2, 128, dtype=torch.bool)
-    mixer(x, Geometry.of(Sequence(128).positions(), Visibility.CAUSAL, keep))
-    mixer(x, Geometry.of(Sequence(128).positions(), Visibility.FULL))
+    keep = torch.ones(2, 256, dtype=torch.bool)
+    mixer(x, Geometry.of(Sequence(256).positions(), Visibility.CAUSAL, keep))
+    mixer(x, Geometry.of(Sequence(256).positions(), Visibility.FULL))
     copy.deepcopy(mixer).double()(x.double(), line)
     slope = torch.func.grad(lambda t: mixer(t, line).sum())(x)
     assert slope.shape == plain.shape

@@ -31,7 +31,7 @@ from semagram.mixers.rotary import rotate
 
 BLOCK = 64
 """Queries of a block: smaller ones waste less of the masked half, larger ones make better products."""
-SHORTEST, LONGEST = 128, 512
+SHORTEST, LONGEST = 256, 512
 """Slots between which this is faster than torch's gradient, as measured: with fewer there is too little to do, with
 more torch's kernel leaves out more of the masked half."""
 PIECE = 1 << 18
