@@ -11,7 +11,7 @@ layer has, with B a block of the experiment's transformer (its mixer and its fee
 ``cross(a -> b)`` is multi-head attention with queries of a and keys and values of b at slots up to its own: slot t sees
 the tags of slot t. Axes never meet directly. There is a head for the letters on x, and on m_k one for axis k where its
 tags are asked for; where they are not, its last answer would be heard by nobody, and is not made. Tested: no peeking,
-stepping equals the parallel pass, every parameter learns, and a layer against the formulas above.
+stepping equals the parallel pass, every parameter learns; ``cross`` against its definition.
 """
 
 from __future__ import annotations
