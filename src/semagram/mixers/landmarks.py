@@ -22,7 +22,7 @@ from semagram.feedforward.norms import normalise
 from semagram.layouts.geometry import Geometry
 from semagram.layouts.visibility import Visibility
 from semagram.mixers.contract import MixerState
-from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
+from semagram.mixers.rotary import NoPositions, Rotary, refuse_unfit, rotary_tables, rotate
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,7 @@ class Landmarks:
 
     def build(self, width: int) -> LandmarkMixer:
         """The module; refuses a width that heads do not divide, and odd head widths under rotary."""
-        if width % self.heads != 0:
-            raise UserError(f"width {width} is not divisible by {self.heads} heads; change one of them.")
-        if isinstance(self.positions, Rotary) and (width // self.heads) % 2 != 0:
-            raise UserError(f"rotary positions need an even head width, got {width // self.heads}.")
+        refuse_unfit(width, self.heads, self.positions)
         return LandmarkMixer(self, width)
 
 

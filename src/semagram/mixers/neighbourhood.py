@@ -25,7 +25,7 @@ from semagram.layouts.visibility import Visibility
 from semagram.mixers.attention import KeyValueState
 from semagram.mixers.attention import reference as reference
 from semagram.mixers.mixed_rotary import MixedRotary
-from semagram.mixers.rotary import NoPositions, Rotary, rotary_tables, rotate
+from semagram.mixers.rotary import NoPositions, Rotary, refuse_unfit, rotary_tables, rotate
 from semagram.mixers.tiles import Tiling, tiled_attention
 from semagram.mixers.windows import Window, rows_and_columns, visible
 
@@ -88,10 +88,7 @@ class Neighbourhood:
 
     def build(self, width: int) -> NeighbourhoodMixer:
         """The module; refuses a width that heads do not divide, and odd head widths under rotary."""
-        if width % self.heads != 0:
-            raise UserError(f"width {width} is not divisible by {self.heads} heads; change one of them.")
-        if isinstance(self.positions, Rotary) and (width // self.heads) % 2 != 0:
-            raise UserError(f"rotary positions need an even head width, got {width // self.heads}.")
+        refuse_unfit(width, self.heads, self.positions)
         return NeighbourhoodMixer(self, width)
 
 

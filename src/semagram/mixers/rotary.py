@@ -58,6 +58,14 @@ class NoPositions:
     """No positions: order is known only through the causal mask (NoPE, arXiv 2305.19466)."""
 
 
+def refuse_unfit(width: int, heads: int, positions: object) -> None:
+    """Raise ``UserError`` for a width that heads do not divide, and an odd head width under ``Rotary``."""
+    if width % heads != 0:
+        raise UserError(f"width {width} is not divisible by {heads} heads; change one of them.")
+    if isinstance(positions, Rotary) and (width // heads) % 2 != 0:
+        raise UserError(f"rotary positions need an even head width, got {width // heads}.")
+
+
 _MOST_DECAYS = 55.0
 """How often xPos may shrink a length by 2/7 in a canvas: 1e-30 and its inverse are still float32."""
 
